@@ -1,0 +1,167 @@
+"""The e-mails in Django's admin: to be looked at, never to be edited, added or deleted by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from django_govuk_notify_outbox import wording
+from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, digest, normalise_address
+from django_govuk_notify_outbox.statuses import FINAL, TO_SEND, Status
+
+if TYPE_CHECKING:
+    _Admin = admin.ModelAdmin[EmailMessage]
+else:
+    _Admin = admin.ModelAdmin
+
+_BIGGEST_PK = 2**63 - 1
+
+
+@admin.register(EmailMessage)
+class EmailMessageAdmin(_Admin):
+    """What happened to an e-mail: the list, and one page with its story."""
+
+    list_display = (
+        "id",
+        "status_tag",
+        "email_address",
+        "template_id",
+        "created_at",
+        "attempts",
+        "next",
+        "last_error",
+    )
+    list_display_links = ("id", "status_tag")
+    list_filter = ("status", "created_at")
+    search_fields = ("email_address", "reference", "notify_id")
+    search_help_text = _("A whole e-mail address, reference, Notify id or number; not a part of one")
+    ordering = ("-id",)
+    list_per_page = 50
+    # No COUNT(*) over the whole table beside the one over what is shown
+    show_full_result_count = False
+    fieldsets = (
+        (None, {"fields": ("status_tag", "next", "timeline")}),
+        (
+            _("What was asked for"),
+            {
+                "fields": (
+                    "email_address",
+                    "template_id",
+                    "personalisation",
+                    "reference",
+                    "email_reply_to_id",
+                    "one_click_unsubscribe_url",
+                    "sanitise_content_for",
+                )
+            },
+        ),
+        (
+            _("Where it stands"),
+            {
+                "fields": (
+                    "notify_id",
+                    "attempts",
+                    "created_at",
+                    "attempt_started_at",
+                    "unclear_until",
+                    "sent_at",
+                    "status_changed_at",
+                    "due_at",
+                )
+            },
+        ),
+    )
+
+    class Media:
+        css = {"all": ("django_govuk_notify_outbox/admin.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EmailMessage]:
+        """The e-mails, each with its newest error."""
+        errors = EmailMessageEvent.objects.filter(email_message=OuterRef("pk")).exclude(exception="")
+        return (
+            super().get_queryset(request).annotate(_last_error=Subquery(errors.order_by("-pk").values("message")[:1]))
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[EmailMessage], search_term: str
+    ) -> tuple[QuerySet[EmailMessage], bool]:
+        """Search for exactly the term, in indexed columns only."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        matches = Q(normalised_address=normalise_address(term)) | Q(reference_digest=digest(term))
+        if term.isdecimal() and int(term) <= _BIGGEST_PK:
+            matches |= Q(pk=int(term))
+        with contextlib.suppress(ValueError):
+            matches |= Q(notify_id=uuid.UUID(term))
+        return queryset.filter(matches), False
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_tag(self, email: EmailMessage) -> SafeString:
+        """The status in words, on a colour that says how things are."""
+        return format_html(
+            '<span class="outbox-tag outbox-tag--{}">{}</span>',
+            _mood(email.status),
+            email.get_status_display(),
+        )
+
+    @admin.display(description=_("next step"), ordering="due_at")
+    def next(self, email: EmailMessage) -> str:
+        """What happens next, and when."""
+        return render_to_string("django_govuk_notify_outbox/next_step.html", {"email": email, **_next(email)})
+
+    @admin.display(description=_("last error"))
+    def last_error(self, email: EmailMessage) -> str:
+        """The newest error, in one line."""
+        message: str | None = getattr(email, "_last_error", None)
+        return " ".join(message.split())[:120] if message else "-"
+
+    @admin.display(description=_("timeline"))
+    def timeline(self, email: EmailMessage) -> str:
+        """Everything that happened to the e-mail, in order."""
+        events = [
+            {"event": event, "sentence": wording.describe(event), "mood": _event_mood(event)}
+            for event in email.events.all()
+        ]
+        context = {"email": email, "events": events}
+        return render_to_string("django_govuk_notify_outbox/timeline.html", context)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: e-mails are made by ``send_email_notification``."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: an e-mail's row says what happened to it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+def _next(email: EmailMessage) -> dict[str, Any]:
+    return {"next_step": wording.next_step(email), "overdue": wording.is_overdue(email)}
+
+
+def _mood(status: str) -> str:
+    """Which colour goes with a status. The words are always there too."""
+    if status == Status.NOTIFY_DELIVERED:
+        return "good"
+    if status in FINAL:
+        return "bad"
+    if status == Status.RETRYING_SEND_TO_NOTIFY:
+        return "worrying"
+    return "waiting" if status in TO_SEND else "under-way"
+
+
+def _event_mood(event: EmailMessageEvent) -> str:
+    return "worrying" if event.exception and event.status not in FINAL else _mood(event.status)

@@ -1,0 +1,107 @@
+"""What ``manage.py check`` says about a project's use of this app: one id per mistake, with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core import checks
+from django.db import DatabaseError, router
+
+from django_govuk_notify_outbox import conf, tasks
+
+_HINTS = {
+    conf.API_KEY: "Copy the whole key that GOV.UK Notify showed you, and set it from an environment variable.",
+    conf.RETRY_INTERVALS: "For example [5, 10, 60]: three more attempts, 5, 10 and 60 seconds after a failed one.",
+    conf.ABANDON_AFTER: "For example 3600: an e-mail not sent within an hour is not sent at all.",
+    conf.TIMEOUT: "Leave it out to use 30 seconds, as Notify's Python client does.",
+    conf.BASE_URL: "Leave it out to use GOV.UK Notify itself.",
+}
+_IDS = {
+    conf.API_KEY: "E002",
+    conf.RETRY_INTERVALS: "E003",
+    conf.ABANDON_AFTER: "E004",
+    conf.TIMEOUT: "E005",
+    conf.BASE_URL: "E006",
+}
+_SCHEDULE_HINT = (
+    'Add to CELERY_BEAT_SCHEDULE, or to the periodic tasks of django-celery-beat: {"task": '
+    '"django_govuk_notify_outbox.tasks.sync", "schedule": 5.0, "options": {"expires": 5.0}}. '
+    "Without it nothing is retried, and no e-mail goes beyond sent-to-notify."
+)
+
+AppConfigs = Sequence[AppConfig] | None
+
+
+def register() -> None:
+    """Make ``manage.py check`` run these checks."""
+    checks.register(check_settings)
+    checks.register(check_unknown_settings)
+    checks.register(check_schedule_in_settings)
+    checks.register(check_schedule_in_database, checks.Tags.database)
+
+
+def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report settings that are missing or of the wrong shape, all of them at once."""
+    found: list[checks.CheckMessage] = []
+    if not conf.API_KEY.is_set():
+        hint = (
+            "Create a key in GOV.UK Notify under API integration, and set it from an environment variable. To develop "
+            "without one, run the sandbox: python -m django_govuk_notify_outbox.sandbox"
+        )
+        found.append(checks.Error(f"{conf.API_KEY.full_name} is not set.", hint=hint, id=_id("E001")))
+    for setting, number in _IDS.items():
+        problem = setting.problem(setting.raw()) if setting.is_set() else None
+        if problem is not None:
+            message = f"{setting.full_name} {problem}."
+            found.append(checks.Error(message, hint=_HINTS[setting], id=_id(number)))
+    return found
+
+
+def check_unknown_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report names that look like settings of ours and are none: a misspelt one must not become a default quietly."""
+    known = ", ".join(setting.full_name for setting in conf.ALL_SETTINGS)
+    return [
+        checks.Warning(f"{name} is not a setting.", hint=f"The settings are {known}.", id=_id("W001"))
+        for name in conf.unknown_names()
+    ]
+
+
+def check_schedule_in_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report that nothing runs ``sync``, as far as can be seen without a database."""
+    if tasks.scheduled_in_settings() or apps.is_installed("django_celery_beat"):
+        return []
+    return [_not_scheduled()]
+
+
+def check_schedule_in_database(
+    app_configs: AppConfigs, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Report that nothing runs ``sync``, with django-celery-beat's table looked at too.
+
+    Like all of Django's checks that ask a database, it runs with ``check --database default`` and with ``migrate``.
+    """
+    if tasks.scheduled_in_settings() or not apps.is_installed("django_celery_beat"):
+        return []
+    periodic_task = apps.get_model("django_celery_beat", "PeriodicTask")
+    alias = router.db_for_read(periodic_task)
+    if alias not in (databases or ()):
+        return []
+    try:
+        scheduled = periodic_task._default_manager.using(alias)  # noqa: SLF001  # the name that Django documents
+        is_scheduled = scheduled.filter(task=tasks.sync.name, enabled=True).exists()
+    except DatabaseError:
+        # The first migrate: the table is not there yet
+        return []
+    return [] if is_scheduled else [_not_scheduled()]
+
+
+def _not_scheduled() -> checks.CheckMessage:
+    return checks.Warning(
+        "The task that retries and follows e-mails is not scheduled.", hint=_SCHEDULE_HINT, id=_id("W002")
+    )
+
+
+def _id(number: str) -> str:
+    return f"django_govuk_notify_outbox.{number}"

@@ -1,0 +1,150 @@
+"""The library's settings, typed, with their defaults.
+
+``django.conf.settings`` is read here alone, and each time a value is asked for, so that ``override_settings`` works.
+What is wrong with a value is reported by ``checks.py``; here a wrong value raises ``ImproperlyConfigured``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+PREFIX = "DJANGO_GOVUK_NOTIFY_OUTBOX__"
+
+#: Notify's own address, and the timeout that its Python client uses.
+DEFAULT_BASE_URL = "https://api.notifications.service.gov.uk"
+DEFAULT_TIMEOUT = 30.0
+
+DEFAULT_RETRY_INTERVALS = (5, 10, 60, 120, 240, 480, 960, 1920)
+DEFAULT_ABANDON_AFTER = 3600
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+# The client reads a key from its end: the service's id, a hyphen, the secret. The name before them may be missing.
+_API_KEY = re.compile(rf"(.*-)?{_UUID}-{_UUID}")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its name after the prefix, its default, and what makes a value right.
+
+    ``problem`` gives the sentence that completes "<name> …" when the value is wrong, or None. It must not repeat the
+    value: it may be a secret.
+    """
+
+    name: str
+    default: Any
+    problem: Callable[[Any], str | None]
+    required: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """The name to write in settings.py."""
+        return PREFIX + self.name
+
+    def is_set(self) -> bool:
+        """Whether the project gives this setting a value."""
+        return getattr(settings, self.full_name, None) is not None
+
+    def raw(self) -> Any:
+        """The project's value, or the default; unchecked."""
+        value = getattr(settings, self.full_name, None)
+        return self.default if value is None else value
+
+    def get(self) -> Any:
+        """The project's value, or the default.
+
+        Raises ImproperlyConfigured when the value is missing or of the wrong shape.
+        """
+        if self.required and not self.is_set():
+            raise ImproperlyConfigured(f"{self.full_name} is not set.")
+        value = self.raw()
+        problem = self.problem(value)
+        if problem is not None:
+            raise ImproperlyConfigured(f"{self.full_name} {problem}.")
+        return value
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _api_key_problem(value: Any) -> str | None:
+    if not isinstance(value, str) or not _API_KEY.fullmatch(value):
+        return (
+            "is not an API key of GOV.UK Notify: <name>-<service id>-<secret>, without spaces or line breaks around it"
+        )
+    return None
+
+
+def _intervals_problem(value: Any) -> str | None:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        return "must be a list of seconds"
+    if not all(_is_seconds(seconds) and seconds >= 0 for seconds in value):
+        return "must hold numbers of seconds, none below 0"
+    return None
+
+
+def _positive_problem(value: Any) -> str | None:
+    return None if _is_seconds(value) and value > 0 else "must be a number of seconds above 0"
+
+
+def _base_url_problem(value: Any) -> str | None:
+    try:
+        parts = urlsplit(value)
+        usable = isinstance(value, str) and parts.scheme in ("http", "https") and bool(parts.hostname)
+    except (AttributeError, TypeError, ValueError):
+        usable = False
+    return None if usable else "must be an http or https address"
+
+
+API_KEY = Setting("API_KEY", None, _api_key_problem, required=True)
+BASE_URL = Setting("BASE_URL", DEFAULT_BASE_URL, _base_url_problem)
+TIMEOUT = Setting("TIMEOUT", DEFAULT_TIMEOUT, _positive_problem)
+RETRY_INTERVALS = Setting("SEND_TO_NOTIFY_RETRY_INTERVALS", DEFAULT_RETRY_INTERVALS, _intervals_problem)
+ABANDON_AFTER = Setting("SEND_TO_NOTIFY_ABANDON_AFTER", DEFAULT_ABANDON_AFTER, _positive_problem)
+
+ALL_SETTINGS = (API_KEY, BASE_URL, TIMEOUT, RETRY_INTERVALS, ABANDON_AFTER)
+
+
+def api_key() -> str:
+    """The key that signs requests to Notify. Raises ImproperlyConfigured when it is missing or malformed."""
+    return cast("str", API_KEY.get())
+
+
+def base_url() -> str:
+    """Where Notify is: its own address unless the project names another one, such as a sandbox's."""
+    return cast("str", BASE_URL.get())
+
+
+def timeout() -> float:
+    """Seconds to wait for Notify to connect, and then for it to answer."""
+    return cast("float", TIMEOUT.get())
+
+
+def retry_interval(failed_attempts: int) -> float | None:
+    """Seconds to wait after the e-mail's n-th failed attempt, or None when there is no further attempt."""
+    intervals = cast("Sequence[float]", RETRY_INTERVALS.get())
+    return intervals[failed_attempts - 1] if failed_attempts <= len(intervals) else None
+
+
+def abandon_after() -> float:
+    """Seconds since an e-mail was created, after which it is no longer sent."""
+    return cast("float", ABANDON_AFTER.get())
+
+
+def unknown_names() -> list[str]:
+    """Names in the project's settings that have our prefix and mean nothing: misspelt ones."""
+    known = {setting.full_name for setting in ALL_SETTINGS}
+    return sorted(name for name in dir(settings) if name.startswith(PREFIX) and name not in known)
+
+
+def beat_schedule() -> dict[str, Any]:
+    """The project's CELERY_BEAT_SCHEDULE, or an empty one."""
+    return dict(getattr(settings, "CELERY_BEAT_SCHEDULE", None) or {})

@@ -1,0 +1,94 @@
+"""What an exchange with GOV.UK Notify can come to, as values."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """What one request to Notify came to, for the e-mail's history. Texts are fit for any database."""
+
+    http_status: int | None = None
+    error_type: str = ""
+    message: str = ""
+    exception: str = ""
+    traceback: str = ""
+    #: Seconds.
+    duration: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notification:
+    """What Notify knows of one e-mail."""
+
+    id: uuid.UUID
+    status: str
+    email_address: str
+    template_id: str
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Notify has the e-mail."""
+
+    notify_id: uuid.UUID
+    exchange: Exchange
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The same request cannot succeed."""
+
+    exchange: Exchange
+
+
+@dataclass(frozen=True)
+class TryLater:
+    """Notify certainly did not accept the e-mail, and may do so later.
+
+    ``everybody_waits``: the reason concerns the service, not this e-mail, so that others would meet it too.
+    """
+
+    exchange: Exchange
+    everybody_waits: bool = False
+
+
+@dataclass(frozen=True)
+class Limited:
+    """Notify's limit for the minute or the day was met. It says nothing about the e-mail."""
+
+    exchange: Exchange
+
+
+@dataclass(frozen=True)
+class Unclear:
+    """Notify may have accepted the e-mail.
+
+    ``finished``: Notify itself answered, so that the request is over; otherwise it may still be on its way.
+    """
+
+    exchange: Exchange
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What Notify has that matches the question; nothing is an answer too."""
+
+    exchange: Exchange
+    notifications: list[Notification] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Notify did not answer the question."""
+
+    exchange: Exchange
+
+
+#: What a POST can come to.
+Outcome = Accepted | Refused | TryLater | Limited | Unclear

@@ -1,0 +1,108 @@
+"""The Celery tasks, and the push that never harms the caller. Celery appears here alone.
+
+Note [Why the push is a function]
+    ``transaction.on_commit(functools.partial(...), robust=True)`` fails in Django's own logging when the callback
+    raises, since a partial has no ``__qualname__``. So what is given to ``on_commit`` is a function, and it catches.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any
+
+from celery import Celery, current_app, shared_task
+from kombu.pools import ProducerPool
+
+from django_govuk_notify_outbox import conf, delivery
+from django_govuk_notify_outbox import sync as sync_run
+
+logger = logging.getLogger(__name__)
+
+#: Seconds to wait for the broker, for connecting and for each answer. Sync sends what could not be pushed.
+BROKER_TIMEOUT = 1.0
+#: Seconds without a push after one that failed: with a dead broker, a page that sends ten e-mails waits once.
+PAUSE_AFTER_FAILED_PUSH = 5.0
+
+# One more try, at once: the pool's connection may be one that the broker has closed meanwhile
+_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+_SOCKET_TIMEOUTS = {
+    "amqp": {"read_timeout": BROKER_TIMEOUT, "write_timeout": BROKER_TIMEOUT},
+    "redis": {"socket_timeout": BROKER_TIMEOUT, "socket_connect_timeout": BROKER_TIMEOUT},
+}
+_POOL_SIZE = 10
+
+
+@shared_task(name="django_govuk_notify_outbox.tasks.send", ignore_result=True)
+def send(pk: int) -> None:
+    """Send one e-mail, unless that is done or another worker is at it."""
+    delivery.deliver(pk)
+
+
+@shared_task(name="django_govuk_notify_outbox.tasks.sync", ignore_result=True)
+def sync() -> None:
+    """Retry what failed and follow what was sent. Run it from Celery beat, every 5 seconds or so."""
+    sync_run.run()
+
+
+def push(pk: int) -> None:
+    """Hand an e-mail to the workers now. Never raises: without a broker, sync sends the e-mail a few seconds later."""
+    try:
+        _pusher.push(pk)
+    except Exception:
+        logger.warning(
+            "E-mail %s: not pushed, since the broker cannot be reached; sync will send it", pk, exc_info=True
+        )
+
+
+class _Pusher:
+    """Publishes to the broker with timeouts of its own, shorter than the project's."""
+
+    def __init__(self) -> None:
+        self._pools: dict[tuple[int, int], ProducerPool] = {}
+        self._paused_until = 0.0
+
+    def push(self, pk: int) -> None:
+        """Publish one task. Raises what kombu raises when it can't be done within a second or so."""
+        if send.app.conf.task_always_eager:
+            send.apply_async((pk,))
+            return
+        if time.monotonic() < self._paused_until:
+            return
+        try:
+            with self._pool().acquire(block=True, timeout=BROKER_TIMEOUT) as producer:
+                send.apply_async((pk,), producer=producer, retry=True, retry_policy=_RETRY_POLICY)
+        except Exception:
+            self._paused_until = time.monotonic() + PAUSE_AFTER_FAILED_PUSH
+            raise
+
+    def resume(self) -> None:
+        """End the pause after a failed push."""
+        self._paused_until = 0.0
+
+    def _pool(self) -> ProducerPool:
+        app: Celery = send.app
+        # A forked process must not share its parent's sockets
+        key = (os.getpid(), id(app))
+        if key not in self._pools:
+            options: dict[str, Any] = dict(_RETRY_POLICY)
+            driver = app.connection_for_write().transport.driver_type
+            options.update(_SOCKET_TIMEOUTS.get(driver, {}))
+            connection = app.connection_for_write(connect_timeout=BROKER_TIMEOUT, transport_options=options)
+            self._pools[key] = ProducerPool(connection.Pool(limit=_POOL_SIZE), limit=_POOL_SIZE)
+        return self._pools[key]
+
+
+_pusher = _Pusher()
+
+
+def scheduled_in_settings() -> bool:
+    """Whether the project's Celery settings have beat run ``sync``."""
+    entries = {**conf.beat_schedule(), **(current_app.conf.beat_schedule or {})}
+    return any(entry.get("task") == sync.name for entry in entries.values())
+
+
+def forget_failed_push() -> None:
+    """Push at once again, though the last push failed. For tests."""
+    _pusher.resume()

@@ -1,0 +1,73 @@
+"""Plain words for what happened to an e-mail and what happens next: for the admin, and for anybody else who shows it.
+
+Sentences may quote Notify's error message, which may quote the e-mail: they are for people, not for logs.
+"""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent
+from django_govuk_notify_outbox.statuses import FINAL, TO_SEND, Status
+
+_Kind = EmailMessageEvent.Kind
+_Outcome = EmailMessageEvent.Outcome
+
+_ATTEMPTS = {
+    _Outcome.ACCEPTED: "Notify accepted it",
+    _Outcome.ACCEPTED_AGAIN: "Notify accepted it once more, so the recipient may get it twice",
+    _Outcome.REFUSED: "Notify refused it",
+    _Outcome.TRY_LATER: "Notify did not take it",
+    _Outcome.LIMITED: "Notify's limit was reached; the attempt does not count",
+    _Outcome.UNCLEAR: "no clear answer, so Notify may have it",
+}
+_QUESTIONS = {
+    _Outcome.FOUND: "Asked Notify and found it there, so it was not sent again",
+    _Outcome.NOT_FOUND: "Asked Notify, which does not have it",
+    _Outcome.NOT_FOUND_YET: "Asked Notify, which does not have it yet",
+    _Outcome.NO_ANSWER: "Asked Notify and got no answer",
+}
+_REPORTS = {
+    Status.NOTIFY_CREATED: "Notify has it in its queue",
+    Status.NOTIFY_SENDING: "Notify is sending it",
+    Status.NOTIFY_DELIVERED: "Notify delivered it",
+    Status.NOTIFY_TEMPORARY_FAILURE: "Notify could not deliver it: the recipient's mail server was not able to take it",
+    Status.NOTIFY_TECHNICAL_FAILURE: "Notify could not send it: something went wrong at Notify or its provider",
+    Status.NOTIFY_PERMANENT_FAILURE: "Notify could not deliver it: the address probably does not exist",
+}
+
+
+def describe(event: EmailMessageEvent) -> str:
+    """One sentence that says what the event was."""
+    if event.kind == _Kind.ATTEMPT:
+        said = f"Attempt {event.attempt}: {_ATTEMPTS[_Outcome(event.outcome)]}"
+    elif event.kind == _Kind.QUESTION:
+        said = _QUESTIONS[_Outcome(event.outcome)]
+    elif event.kind == _Kind.REPORT:
+        said = _report(event)
+    else:
+        said = "Abandoned: it was not sent in time"
+    reason = event.message.rstrip(".")
+    return f"{said}. {reason}." if reason else f"{said}."
+
+
+def next_step(email: EmailMessage) -> str:
+    """What happens next, without saying when: that is ``due_at``."""
+    if email.due_at is None:
+        return "Nothing: this is final" if email.status in FINAL else "Nothing: Notify cannot have news any more"
+    if email.status not in TO_SEND:
+        return "Ask Notify what became of it"
+    if email.unclear_until is not None:
+        return "Ask Notify whether it has it"
+    return "Send it to Notify"
+
+
+def is_overdue(email: EmailMessage) -> bool:
+    """Whether the next step should have been taken by now."""
+    return email.due_at is not None and email.due_at <= timezone.now()
+
+
+def _report(event: EmailMessageEvent) -> str:
+    if event.status == event.previous_status:
+        return f"Notify says “{event.notify_status}”, which this version does not know"
+    return _REPORTS[Status(event.status)]
