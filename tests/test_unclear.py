@@ -1,0 +1,303 @@
+"""An attempt without a clear answer: Notify is asked before anything is sent again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from django_govuk_notify_outbox import delivery, notify, sync, transitions
+from django_govuk_notify_outbox.models import EmailMessage
+from django_govuk_notify_outbox.sandbox import defaults
+from django_govuk_notify_outbox.sandbox.control import Sandbox
+from django_govuk_notify_outbox.statuses import Status
+from django_govuk_notify_outbox.utils import send_email_notification
+from tests.conftest import ADDRESS, Clock
+from tests.test_retrying import SERVER_ERROR, posts
+
+pytestmark = pytest.mark.django_db
+
+HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+def new_email(**arguments: Any) -> EmailMessage:
+    values = {"email_address": ADDRESS, "template_id": defaults.TEMPLATE_ID, "personalisation": {"name": "Amala"}}
+    return send_email_notification(**{**values, **arguments})
+
+
+def outcomes(email: EmailMessage) -> list[str]:
+    return [event.outcome or event.notify_status for event in email.events.all()]
+
+
+def go_on(email: EmailMessage, clock: Clock) -> None:
+    """Let the next due moment come, and sync with it."""
+    email.refresh_from_db()
+    clock.move_to(email.due_at)
+    sync.run()
+    email.refresh_from_db()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"cut": True},
+        {"status": 500, "body": HTML},
+        {"status": 502, "body": HTML},
+        {"status": 503, "body": HTML},
+        {"status": 504, "body": HTML},
+        {"status": 408, "body": HTML},
+        {"status": 201, "body": "garbage"},
+        {"status": 201, "body": {"id": "not-an-id", "reference": None}},
+        {"status": 201, "body": []},
+        SERVER_ERROR,
+    ],
+    ids=["cut", "500", "502", "503", "504", "408", "garbage", "no id", "a list", "500 of Notify's"],
+)
+def test_an_email_that_notify_accepted_without_a_clear_answer_is_found_and_not_sent_again(
+    clock: Clock, sandbox: Sandbox, fault: dict[str, Any]
+) -> None:
+    sandbox.add_fault(accept=True, **fault)
+    email = new_email()
+    delivery.deliver(email.pk)
+    email.refresh_from_db()
+    assert email.status == Status.RETRYING_SEND_TO_NOTIFY
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "found"]
+    assert email.status == Status.NOTIFY_DELIVERED
+    assert [str(email.notify_id)] == [accepted["id"] for accepted in sandbox.emails()]
+    assert posts(sandbox) == 1
+
+
+def test_a_redirect_is_followed_to_an_answer_that_is_not_taken_for_an_acceptance(
+    clock: Clock, sandbox: Sandbox
+) -> None:
+    sandbox.add_fault(status=302, location="/v2/notifications")
+    email = new_email()
+    delivery.deliver(email.pk)
+    assert outcomes(email) == ["unclear"]
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet"]
+
+
+def test_a_read_timeout_is_unclear_not_refused(clock: Clock, sandbox: Sandbox, settings: Settings) -> None:
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__TIMEOUT = 0.3
+    sandbox.add_fault(accept=True, delay=1.0)
+    email = new_email()
+    delivery.deliver(email.pk)
+    assert outcomes(email) == ["unclear"]
+    event = email.events.get()
+    assert (event.http_status, event.message) == (None, "No answer came in time.")
+    assert "Read timed out" in event.traceback
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__TIMEOUT = 30
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "found"]
+    assert posts(sandbox) == 1
+
+
+def test_that_notify_does_not_have_it_is_not_believed_while_the_request_may_be_under_way(
+    clock: Clock, sandbox: Sandbox
+) -> None:
+    sandbox.add_fault(cut=True)
+    email = new_email()
+    delivery.deliver(email.pk)
+    go_on(email, clock)
+    assert clock.now == email.created_at + dt.timedelta(seconds=5)
+    assert outcomes(email) == ["unclear", "not-found-yet"]
+    assert email.due_at == email.created_at + dt.timedelta(seconds=60)
+    assert posts(sandbox) == 1
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet", "not-found", "accepted"]
+    assert (email.attempts, email.status) == (2, Status.SENT_TO_NOTIFY)
+    assert posts(sandbox) == 2
+    assert len(sandbox.emails()) == 1
+
+
+def test_an_email_that_becomes_visible_late_is_not_sent_again(clock: Clock, sandbox: Sandbox) -> None:
+    sandbox.add_fault(accept=True, cut=True, hidden_for=20)
+    email = new_email()
+    delivery.deliver(email.pk)
+    go_on(email, clock)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet", "found"]
+    assert posts(sandbox) == 1
+
+
+def test_a_question_without_an_answer_leaves_everything_open(clock: Clock, sandbox: Sandbox) -> None:
+    sandbox.add_fault(accept=True, cut=True)
+    sandbox.add_fault(on="GET", times=2, **SERVER_ERROR)
+    email = new_email()
+    delivery.deliver(email.pk)
+    go_on(email, clock)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "no-answer", "no-answer"]
+    assert email.status == Status.RETRYING_SEND_TO_NOTIFY
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "no-answer", "no-answer", "found"]
+    assert posts(sandbox) == 1
+
+
+def test_a_question_after_the_last_interval_is_asked_again_a_minute_later(
+    clock: Clock, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__SEND_TO_NOTIFY_RETRY_INTERVALS = []
+    sandbox.add_fault(cut=True)
+    sandbox.add_fault(on="GET", **SERVER_ERROR)
+    email = new_email()
+    delivery.deliver(email.pk)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "no-answer"]
+    assert email.due_at == clock.now + dt.timedelta(seconds=transitions.ASK_AGAIN_AFTER)
+
+
+def test_a_worker_that_died_after_its_claim_leaves_a_row_that_is_asked_about(clock: Clock, sandbox: Sandbox) -> None:
+    email = new_email()
+    claim = transitions.claim_attempt(email)
+    assert claim is not None
+    # The worker posts, and is gone before it can record the answer
+    notify.send(email.payload())
+    clock.move_to(claim.lease_until - dt.timedelta(seconds=1))
+    sync.run()
+    assert outcomes(email) == []
+    go_on(email, clock)
+    assert outcomes(email) == ["found"]
+    assert posts(sandbox) == 1
+
+
+def test_a_worker_that_died_before_it_posted_costs_no_more_than_its_lease(clock: Clock, sandbox: Sandbox) -> None:
+    email = new_email()
+    assert transitions.claim_attempt(email) is not None
+    go_on(email, clock)
+    assert outcomes(email) == ["not-found", "accepted"]
+    assert (email.attempts, email.status) == (2, Status.SENT_TO_NOTIFY)
+    assert clock.now == email.created_at + dt.timedelta(seconds=70)
+
+
+def test_a_worker_that_was_held_up_beyond_its_lease_does_not_post(clock: Clock, sandbox: Sandbox) -> None:
+    email = new_email()
+    claim = transitions.claim_attempt(email)
+    assert claim is not None
+    clock.move_to(claim.lease_until)
+    assert delivery.post(claim) is delivery.Progress.GO_ON
+    assert posts(sandbox) == 0
+
+
+def test_two_like_emails_of_a_batch_are_matched_to_one_notification_each(clock: Clock, sandbox: Sandbox) -> None:
+    first, second = new_email(reference="batch"), new_email(reference="batch")
+    sandbox.add_fault(accept=True, cut=True)
+    delivery.deliver(first.pk)
+    delivery.deliver(second.pk)
+    second.refresh_from_db()
+    assert second.status == Status.SENT_TO_NOTIFY
+    go_on(first, clock)
+    assert outcomes(first) == ["unclear", "found"]
+    assert {str(first.notify_id), str(second.notify_id)} == {accepted["id"] for accepted in sandbox.emails()}
+    assert posts(sandbox) == 2
+
+
+def test_a_notification_that_may_be_anothers_is_left_until_that_one_is_clear(clock: Clock, sandbox: Sandbox) -> None:
+    first, second = new_email(reference="batch"), new_email(reference="batch")
+    sandbox.add_fault(accept=True, cut=True)
+    sandbox.add_fault(cut=True)
+    delivery.deliver(first.pk)
+    clock.move(1)
+    delivery.deliver(second.pk)
+    go_on(first, clock)
+    second.refresh_from_db()
+    # One notification, two e-mails that may own it
+    assert outcomes(first) == ["unclear", "not-found-yet"]
+    assert first.due_at == second.unclear_until
+    go_on(second, clock)
+    go_on(first, clock)
+    clock.move(120)
+    sync.run()
+    first.refresh_from_db()
+    second.refresh_from_db()
+    # Which of the two holds which is all the same: they are alike. Each has been accepted once
+    assert {str(first.notify_id), str(second.notify_id)} == {accepted["id"] for accepted in sandbox.emails()}
+    assert len(sandbox.emails()) == 2
+    assert posts(sandbox) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"email_address": "other@example.com"},
+        {"template_id": defaults.PLAIN_TEMPLATE_ID},
+    ],
+    ids=["to another address", "of another template"],
+)
+def test_a_notification_with_the_same_reference_is_not_taken_for_ours(
+    clock: Clock, sandbox: Sandbox, other: dict[str, Any]
+) -> None:
+    # Sent by another system, so that no row of ours holds it
+    another = new_email(reference="batch", **other)
+    delivery.deliver(another.pk)
+    EmailMessage.objects.filter(pk=another.pk).delete()
+    email = new_email(reference="batch")
+    sandbox.add_fault(cut=True)
+    delivery.deliver(email.pk)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet"]
+
+
+def test_a_notification_from_before_the_attempt_is_not_taken_for_ours(clock: Clock, sandbox: Sandbox) -> None:
+    earlier = new_email(reference="batch")
+    delivery.deliver(earlier.pk)
+    EmailMessage.objects.filter(pk=earlier.pk).delete()
+    clock.move(delivery.CLOCK_TOLERANCE + 1)
+    email = new_email(reference="batch")
+    sandbox.add_fault(cut=True)
+    delivery.deliver(email.pk)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet"]
+
+
+def test_an_address_and_a_template_id_written_differently_still_match(clock: Clock, sandbox: Sandbox) -> None:
+    email = new_email(
+        email_address=" \u200bAmala@Example.COM ", template_id="{" + defaults.TEMPLATE_ID.upper() + "}", reference="batch"
+    )
+    sandbox.add_fault(accept=True, cut=True)
+    delivery.deliver(email.pk)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "found"]
+    assert posts(sandbox) == 1
+
+
+def test_a_template_id_that_is_none_matches_nothing_and_stops_nothing(clock: Clock, sandbox: Sandbox) -> None:
+    email = new_email(template_id="no-uuid")
+    sandbox.add_fault(cut=True)
+    delivery.deliver(email.pk)
+    go_on(email, clock)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet", "not-found", "refused"]
+    assert email.status == Status.FAILED_SEND_TO_NOTIFY
+
+
+def test_a_reference_with_more_than_a_page_of_notifications_is_read_to_its_end(
+    clock: Clock, sandbox: Sandbox
+) -> None:
+    email = new_email(reference="batch")
+    sandbox.add_fault(accept=True, cut=True)
+    delivery.deliver(email.pk)
+    for number in range(notify.PAGE_SIZE):
+        body = {**email.payload(), "email_address": f"other-{number}@example.com"}
+        clock.move(0.001)
+        assert isinstance(notify.send(body), notify.Accepted)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "found"]
+
+
+def test_a_new_attempt_waits_while_sending_is_held(clock: Clock, sandbox: Sandbox) -> None:
+    sandbox.add_fault(**SERVER_ERROR)
+    email = new_email()
+    delivery.deliver(email.pk)
+    email.refresh_from_db()
+    clock.move_to(email.due_at)
+    delivery.holds.hold_sending()
+    delivery.deliver(email.pk)
+    assert outcomes(email) == ["unclear"]
+    assert posts(sandbox) == 1
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found", "accepted"]
