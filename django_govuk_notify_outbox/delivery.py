@@ -22,12 +22,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from django_govuk_notify_outbox import conf, holds, notify, transitions
-from django_govuk_notify_outbox.models import (
-    EmailMessage,
-    EmailMessageQuerySet,
-    normalise_address,
-    write_database,
-)
+from django_govuk_notify_outbox.models import EmailMessage, email_rows, normalise_address
 from django_govuk_notify_outbox.outcomes import (
     Accepted,
     Found,
@@ -58,7 +53,7 @@ def deliver(pk: int) -> Progress:
 
     Does nothing when the e-mail is gone, is not due, or is in another worker's hands.
     """
-    email = _rows().filter(pk=pk).first()
+    email = email_rows().filter(pk=pk).first()
     if email is None or not _may_act(email):
         return Progress.GO_ON
     if email.unclear_until is not None:
@@ -118,7 +113,7 @@ def _match(email: EmailMessage, answer: Found, *, since: dt.datetime) -> Notific
         and notification.created_at >= since
     ]
     ids = [notification.id for notification in candidates]
-    held = set(_rows().filter(notify_id__in=ids).values_list("notify_id", flat=True)) if ids else set()
+    held = set(email_rows().filter(notify_id__in=ids).values_list("notify_id", flat=True)) if ids else set()
     return next((notification for notification in candidates if notification.id not in held), None)
 
 
@@ -130,7 +125,7 @@ def _under_way(email: EmailMessage) -> dt.datetime | None:
 
 def _others_under_way(email: EmailMessage) -> dt.datetime | None:
     """Until when a notification like this e-mail's may belong to another one, whose own answer is still to come."""
-    others = _rows().to_send().with_reference(email.reference).with_address(email.email_address)
+    others = email_rows().to_send().with_reference(email.reference).with_address(email.email_address)
     under_way = others.exclude(pk=email.pk).filter(unclear_until__gt=timezone.now())
     until: dt.datetime | None = under_way.aggregate(until=Max("unclear_until"))["until"]
     return until
@@ -158,10 +153,6 @@ def post(claim: Claim) -> Progress:
             transitions.record_try_later(claim, exchange)
             return Progress.STOP if everybody_waits else Progress.GO_ON
     return Progress.GO_ON
-
-
-def _rows() -> EmailMessageQuerySet:
-    return EmailMessage.objects.using(write_database())
 
 
 def _canonical_id(template_id: str) -> str:

@@ -43,7 +43,7 @@ def new_reference() -> str:
 
 
 def write_database() -> str:
-    """The alias of the database that e-mails are written to. What is read to decide on a write comes from there too."""
+    """The alias of the database that e-mails are written to."""
     return router.db_for_write(EmailMessage)
 
 
@@ -233,3 +233,8 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} held until {self.until:%Y-%m-%d %H:%M:%S}"
+
+
+def email_rows() -> EmailMessageQuerySet:
+    """All e-mails, in the database that they are written to: what is read to decide on a write comes from there."""
+    return EmailMessage.objects.using(write_database())

@@ -119,6 +119,9 @@ def _outcome(error: Exception, exchange: Exchange) -> Outcome:
         return Unclear(exchange)
     if error.response is None:
         return TryLater(exchange) if _never_connected(error.__cause__) else Unclear(exchange)
+    if error.response.history:
+        # Redirected: what answered was asked with GET, and says nothing about the POST
+        return Unclear(exchange)
     status = exchange.http_status or 0
     if status in REFUSALS:
         return Refused(exchange)
@@ -225,10 +228,17 @@ def _client() -> NotificationsAPIClient:
     wanted = (os.getpid(), conf.api_key(), conf.base_url(), conf.timeout())
     if getattr(_local, "made_for", None) != wanted:
         _, api_key, base_url, timeout = wanted
+        _close_client()
         client = NotificationsAPIClient(api_key, base_url=base_url, timeout=timeout)
         client.request_session.hooks["response"].append(_remember_status)
         _local.client, _local.made_for = client, wanted
     return cast("NotificationsAPIClient", _local.client)
+
+
+def _close_client() -> None:
+    """Close this thread's connections, unless they are those of the process that it was forked from."""
+    if getattr(_local, "made_for", (None,))[0] == os.getpid():
+        _local.client.request_session.close()
 
 
 def _remember_status(response: requests.Response, **_kwargs: object) -> None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from django_govuk_notify_outbox import conf, delivery, holds, tracking
 from django_govuk_notify_outbox.delivery import Progress
-from django_govuk_notify_outbox.models import EmailMessage, EmailMessageQuerySet, write_database
+from django_govuk_notify_outbox.models import EmailMessageQuerySet, email_rows
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def run() -> None:
 
     With nothing due it is one indexed read. While another run is under way it returns at once.
     """
-    rows = EmailMessage.objects.using(write_database())
+    rows = email_rows()
     if not rows.due(timezone.now()).exists():
         return
     # Longer than the slowest single step; renewed between steps

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from django_govuk_notify_outbox import notify, transitions
 from django_govuk_notify_outbox.delivery import Progress
-from django_govuk_notify_outbox.models import EmailMessage, write_database
+from django_govuk_notify_outbox.models import EmailMessage, email_rows
 from django_govuk_notify_outbox.outcomes import NoAnswer
 from django_govuk_notify_outbox.statuses import TO_TRACK
 
@@ -21,7 +21,7 @@ def look_up(pk: int) -> Progress:
     The next look is scheduled before this one, so a worker that dies in between costs one look and no more. That Notify
     does not know the e-mail is no failure: it never stores those to addresses that simulate, and deletes old ones.
     """
-    email = EmailMessage.objects.using(write_database()).filter(pk=pk).first()
+    email = email_rows().filter(pk=pk).first()
     if email is None or email.notify_id is None or not _is_due(email):
         return Progress.GO_ON
     if not transitions.schedule_next_look(email):

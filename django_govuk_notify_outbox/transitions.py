@@ -27,6 +27,7 @@ from django_govuk_notify_outbox.models import (
     EmailMessage,
     EmailMessageEvent,
     EmailMessageQuerySet,
+    email_rows,
     write_database,
 )
 from django_govuk_notify_outbox.outcomes import Exchange, Notification
@@ -68,7 +69,7 @@ def claim_attempt(email: EmailMessage) -> Claim | None:
 
 def claim_question(email: EmailMessage) -> Claim | None:
     """Claim an e-mail, as it was read, to ask about its unclear attempt. None: it has changed since."""
-    lease_until = timezone.now() + _lease()
+    lease_until = _lease_from(timezone.now())
     if not _as_read(email).update(due_at=lease_until):
         return None
     return Claim(email, lease_until, email.attempts, email.attempt_started_at or email.created_at)
@@ -76,36 +77,34 @@ def claim_question(email: EmailMessage) -> Claim | None:
 
 def claim_new_attempt(claim: Claim, exchange: Exchange) -> Claim | None:
     """Turn a claim to ask into a claim to post, since Notify does not have the e-mail. None: the claim is lost."""
-    email = claim.email
+    email, status = claim.email, Status.RETRYING_SEND_TO_NOTIFY
+    news = News(attempt=claim.attempt, exchange=exchange)
     with transaction.atomic(using=write_database()):
-        new_claim = _begin_attempt(email, _still_ours(claim), status=Status.RETRYING_SEND_TO_NOTIFY)
-        if new_claim is not None:
-            news = News(attempt=claim.attempt, exchange=exchange)
-            status = Status.RETRYING_SEND_TO_NOTIFY
-            log(write(email, status, Kind.QUESTION, Source.LOOK_UP, Outcome.NOT_FOUND, news))
+        new_claim = _begin_attempt(email, _still_ours(claim), status=status)
+        if new_claim is None:
+            return None
+        event = write(email, status, Kind.QUESTION, Source.LOOK_UP, Outcome.NOT_FOUND, news)
+    log(event)
+    email.status = status
     return new_claim
 
 
 def _begin_attempt(email: EmailMessage, rows: EmailMessageQuerySet, **changes: Any) -> Claim | None:
     now = timezone.now()
-    lease_until = now + _lease()
+    lease_until = _lease_from(now)
     took = rows.exclude(holds.sending_held(now)).update(
         due_at=lease_until,
         attempts=F("attempts") + 1,
         attempt_started_at=now,
-        unclear_until=now + _longest_flight(),
+        unclear_until=now + dt.timedelta(seconds=2 * conf.timeout()),
         **changes,
     )
     return Claim(email, lease_until, email.attempts + 1, now) if took else None
 
 
-def _longest_flight() -> dt.timedelta:
-    """How long a request may be under way: the timeout holds for connecting and for the answer, each."""
-    return dt.timedelta(seconds=2 * conf.timeout())
-
-
-def _lease() -> dt.timedelta:
-    return _longest_flight() + dt.timedelta(seconds=LEASE_MARGIN)
+def _lease_from(now: dt.datetime) -> dt.datetime:
+    # The timeout holds for connecting and for the answer, each
+    return now + dt.timedelta(seconds=2 * conf.timeout() + LEASE_MARGIN)
 
 
 # --- What came of an attempt --------------------------------------------------------------------------------------
@@ -117,10 +116,10 @@ def record_accepted(claim: Claim, notify_id: uuid.UUID, exchange: Exchange) -> b
     if _record_attempt(claim, exchange, Outcome.ACCEPTED, changes):
         return True
     # Late: another worker took over, or the row has come to an end
-    email = _rows().filter(pk=claim.email.pk).first()
+    email = email_rows().filter(pk=claim.email.pk).first()
     if email is None or email.notify_id == notify_id:
         return False
-    unaccepted = _rows().filter(pk=email.pk, notify_id=None)
+    unaccepted = email_rows().filter(pk=email.pk, notify_id=None)
     news = News(attempt=claim.attempt, exchange=exchange)
     if _record(email, unaccepted, changes, Kind.ATTEMPT, Source.SENDING, Outcome.ACCEPTED, news):
         return True
@@ -204,7 +203,7 @@ def schedule_next_look(email: EmailMessage) -> bool:
     """Claim an e-mail, as it was read, to be looked up, by moving it to its next look. False: it has changed since."""
     now = timezone.now()
     next_look = cadence.next_look(accepted_at=email.sent_at or email.created_at, now=now)
-    rows = _rows().filter(pk=email.pk, due_at=email.due_at, status=email.status).to_track()
+    rows = email_rows().filter(pk=email.pk, due_at=email.due_at, status=email.status).to_track()
     return rows.update(due_at=next_look) == 1
 
 
@@ -220,7 +219,7 @@ def record_report(email: EmailMessage, notification: Notification, exchange: Exc
     changes: dict[str, Any] = {"status": status}
     if status in FINAL:
         changes["due_at"] = None
-    rows = _rows().filter(pk=email.pk, status=email.status)
+    rows = email_rows().filter(pk=email.pk, status=email.status)
     return _record(email, rows, changes, Kind.REPORT, Source.LOOK_UP, None, news)
 
 
@@ -236,18 +235,14 @@ def _keep_unknown_status(email: EmailMessage, news: News) -> None:
 # --- How ----------------------------------------------------------------------------------------------------------
 
 
-def _rows() -> EmailMessageQuerySet:
-    return EmailMessage.objects.using(write_database())
-
-
 def _as_read(email: EmailMessage) -> EmailMessageQuerySet:
     """The row, if nobody has claimed or changed it since it was read."""
-    return _rows().filter(pk=email.pk, due_at=email.due_at, attempts=email.attempts, status=email.status).to_send()
+    return email_rows().filter(pk=email.pk, due_at=email.due_at, attempts=email.attempts, status=email.status).to_send()
 
 
 def _still_ours(claim: Claim) -> EmailMessageQuerySet:
     """The row, if no other worker took it over after the claim's lease ran out."""
-    return _rows().filter(pk=claim.email.pk, due_at=claim.lease_until, attempts=claim.attempt).to_send()
+    return email_rows().filter(pk=claim.email.pk, due_at=claim.lease_until, attempts=claim.attempt).to_send()
 
 
 def _failed() -> dict[str, Any]:

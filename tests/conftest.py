@@ -39,6 +39,7 @@ def sandbox_process() -> Iterator[Sandbox]:
 def sandbox(sandbox_process: Sandbox, settings: Settings) -> Sandbox:
     """A running sandbox without e-mails or faults, to which the settings point."""
     sandbox_process.reset()
+    sandbox_process.set_timing(sending_after=1.0, final_after=2.0)
     settings.DJANGO_GOVUK_NOTIFY_OUTBOX__API_KEY = sandbox_process.api_key
     settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = sandbox_process.base_url
     return sandbox_process

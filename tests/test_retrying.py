@@ -42,7 +42,7 @@ def nothing_listens(settings: Settings) -> None:
 
 def times_of_attempts(email: EmailMessage, clock: Clock) -> list[float]:
     """Go from one due moment to the next until there is none; seconds from creation at which attempts were made."""
-    times = []
+    times: list[float] = []
     while True:
         email.refresh_from_db()
         if email.due_at is None:

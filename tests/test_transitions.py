@@ -86,9 +86,7 @@ TRANSITIONS: list[tuple[str, Callable[[EmailMessage], object], dict[Status, Stat
         (
             f"record_found {status}",
             # The status is bound now: the loop moves on
-            lambda email, status=status: transitions.record_found(  # type: ignore[misc]
-                claim_for(email), notification(status), NOTHING
-            ),
+            lambda email, status=status: transitions.record_found(claim_for(email), notification(status), NOTHING),
             {SENDING: becomes, RETRYING: becomes},
         )
         for status, becomes in (
@@ -137,11 +135,13 @@ TRANSITIONS: list[tuple[str, Callable[[EmailMessage], object], dict[Status, Stat
 
 
 def row(email: EmailMessage) -> dict[str, object]:
-    return EmailMessage.objects.filter(pk=email.pk).values()[0]
+    return dict(EmailMessage.objects.filter(pk=email.pk).values()[0])
 
 
 @pytest.mark.parametrize("status", Status)
-@pytest.mark.parametrize(("act", "moves"), [entry[1:] for entry in TRANSITIONS], ids=[entry[0] for entry in TRANSITIONS])
+@pytest.mark.parametrize(
+    ("act", "moves"), [entry[1:] for entry in TRANSITIONS], ids=[entry[0] for entry in TRANSITIONS]
+)
 def test_each_transition_moves_the_statuses_it_may_and_no_other(
     make_email: MakeEmail, act: Callable[[EmailMessage], object], moves: dict[Status, Status], status: Status
 ) -> None:
@@ -219,9 +219,7 @@ def test_nothing_is_claimed_to_be_posted_while_sending_is_held(make_email: MakeE
     assert transitions.claim_attempt(email) is not None
 
 
-def test_a_late_failure_changes_nothing_once_another_worker_has_taken_over(
-    make_email: MakeEmail, clock: Clock
-) -> None:
+def test_a_late_failure_changes_nothing_once_another_worker_has_taken_over(make_email: MakeEmail, clock: Clock) -> None:
     late = transitions.claim_attempt(make_email())
     assert late is not None
     clock.move_to(late.lease_until)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from django_govuk_notify_outbox import delivery, notify, sync, transitions
+from django_govuk_notify_outbox import delivery, holds, notify, sync, transitions
 from django_govuk_notify_outbox.models import EmailMessage
+from django_govuk_notify_outbox.outcomes import Accepted
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.statuses import Status
@@ -256,7 +257,9 @@ def test_a_notification_from_before_the_attempt_is_not_taken_for_ours(clock: Clo
 
 def test_an_address_and_a_template_id_written_differently_still_match(clock: Clock, sandbox: Sandbox) -> None:
     email = new_email(
-        email_address=" \u200bAmala@Example.COM ", template_id="{" + defaults.TEMPLATE_ID.upper() + "}", reference="batch"
+        email_address=" \u200bAmala@Example.COM ",
+        template_id="{" + defaults.TEMPLATE_ID.upper() + "}",
+        reference="batch",
     )
     sandbox.add_fault(accept=True, cut=True)
     delivery.deliver(email.pk)
@@ -275,16 +278,14 @@ def test_a_template_id_that_is_none_matches_nothing_and_stops_nothing(clock: Clo
     assert email.status == Status.FAILED_SEND_TO_NOTIFY
 
 
-def test_a_reference_with_more_than_a_page_of_notifications_is_read_to_its_end(
-    clock: Clock, sandbox: Sandbox
-) -> None:
+def test_a_reference_with_more_than_a_page_of_notifications_is_read_to_its_end(clock: Clock, sandbox: Sandbox) -> None:
     email = new_email(reference="batch")
     sandbox.add_fault(accept=True, cut=True)
     delivery.deliver(email.pk)
     for number in range(notify.PAGE_SIZE):
         body = {**email.payload(), "email_address": f"other-{number}@example.com"}
         clock.move(0.001)
-        assert isinstance(notify.send(body), notify.Accepted)
+        assert isinstance(notify.send(body), Accepted)
     go_on(email, clock)
     assert outcomes(email) == ["unclear", "found"]
 
@@ -295,7 +296,7 @@ def test_a_new_attempt_waits_while_sending_is_held(clock: Clock, sandbox: Sandbo
     delivery.deliver(email.pk)
     email.refresh_from_db()
     clock.move_to(email.due_at)
-    delivery.holds.hold_sending()
+    holds.hold_sending()
     delivery.deliver(email.pk)
     assert outcomes(email) == ["unclear"]
     assert posts(sandbox) == 1

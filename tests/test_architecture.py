@@ -1,0 +1,102 @@
+"""The design's rules about which module may know what, kept by reading the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import django_govuk_notify_outbox
+
+PACKAGE = Path(django_govuk_notify_outbox.__file__).parent
+NAME = "django_govuk_notify_outbox"
+MODULES = {path.stem: ast.parse(path.read_text()) for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
+SANDBOX = {path.stem: ast.parse(path.read_text()) for path in (PACKAGE / "sandbox").rglob("*.py")}
+
+#: Each module may import those above it.
+LAYERS = (
+    "fields statuses outcomes conf cadence",
+    "models",
+    "events holds wording",
+    "transitions",
+    "notify",
+    "delivery",
+    "tracking",
+    "sync",
+    "tasks",
+    "validation checks",
+    "utils admin apps",
+)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The modules that a source imports, in full."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def importers_of(package: str) -> set[str]:
+    return {
+        name
+        for name, tree in MODULES.items()
+        if any(module == package or module.startswith(package + ".") for module in imported(tree))
+    }
+
+
+@pytest.mark.parametrize(
+    ("package", "module"),
+    [
+        ("celery", "tasks"),
+        ("kombu", "tasks"),
+        ("notifications_python_client", "notify"),
+        ("requests", "notify"),
+        ("urllib3", "notify"),
+        ("django.conf", "conf"),
+    ],
+)
+def test_a_package_is_known_to_one_module_alone(package: str, module: str) -> None:
+    assert importers_of(package) == {module}
+
+
+def test_imports_run_one_way() -> None:
+    rank = {name: index for index, layer in enumerate(LAYERS) for name in layer.split()}
+    assert set(MODULES) <= set(rank)
+    for name, tree in MODULES.items():
+        for module in imported(tree):
+            other = module.removeprefix(NAME + ".").split(".")[0]
+            if module.startswith(NAME + ".") and other in rank:
+                assert rank[other] < rank[name], f"{name} imports {other}"
+
+
+def test_the_library_and_the_sandbox_do_not_know_each_other() -> None:
+    for tree in MODULES.values():
+        assert not any("sandbox" in module for module in imported(tree))
+    for name, tree in SANDBOX.items():
+        for module in imported(tree):
+            assert not module.startswith(NAME) or module.startswith(NAME + ".sandbox"), name
+
+
+def test_statuses_are_written_by_transitions_alone() -> None:
+    """No other module assigns ``.status``, saves an e-mail that exists, or calls ``update``."""
+    for name, tree in MODULES.items():
+        for node in ast.walk(tree):
+            written = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == "status"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                written = node.func.attr in {"update", "bulk_update", "update_or_create"}
+            if written and isinstance(node, ast.Attribute):
+                # In notify it is the thread's note of an HTTP status
+                assert name in {"transitions", "notify"}
+            elif written:
+                assert name in {"transitions", "holds", "tasks"}, f"{name}:{node.lineno}"  # type: ignore[attr-defined]
+
+
+def test_no_module_is_longer_than_a_newcomer_reads_in_one_go() -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {name for name, length in lengths.items() if length > 300} == set()

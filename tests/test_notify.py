@@ -1,0 +1,357 @@
+"""Every answer, silence or exception becomes one outcome value. What can be caused over HTTP is caused so."""
+
+from __future__ import annotations
+
+import datetime as dt
+import multiprocessing
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import urllib3.exceptions
+from notifications_python_client.errors import HTTPError
+from pytest_django import Settings
+
+from django_govuk_notify_outbox import notify
+from django_govuk_notify_outbox.outcomes import (
+    Accepted,
+    Exchange,
+    Found,
+    Limited,
+    NoAnswer,
+    Refused,
+    TryLater,
+)
+from django_govuk_notify_outbox.sandbox import defaults
+from django_govuk_notify_outbox.sandbox.control import Sandbox
+from tests.conftest import ADDRESS
+
+PAYLOAD: dict[str, Any] = {
+    "email_address": ADDRESS,
+    "template_id": defaults.TEMPLATE_ID,
+    "personalisation": {"name": "Amala"},
+    "reference": "ours",
+}
+NOTIFYS_WORDS = {"errors": [{"error": "SomeError", "message": "Some message"}], "status_code": 400}
+
+
+def summary(outcome: Any) -> tuple[object, ...]:
+    """The outcome without what differs each time."""
+    flags = {name: value for name, value in vars(outcome).items() if name in {"finished", "everybody_waits"}}
+    return (type(outcome).__name__, *flags.values())
+
+
+def test_a_201_with_an_id_and_our_reference_is_an_acceptance(sandbox: Sandbox) -> None:
+    outcome = notify.send(PAYLOAD)
+    assert isinstance(outcome, Accepted)
+    assert [str(outcome.notify_id)] == [accepted["id"] for accepted in sandbox.emails()]
+    assert outcome.exchange.http_status == 201
+    assert outcome.exchange.duration > 0
+    assert (outcome.exchange.exception, outcome.exchange.message) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"status": 400, "body": NOTIFYS_WORDS}, ("Refused",)),
+        ({"status": 400, "body": "<html>"}, ("Refused",)),
+        ({"status": 413, "body": "<html>"}, ("Refused",)),
+        ({"status": 422, "body": "<html>"}, ("Refused",)),
+        ({"status": 401, "body": NOTIFYS_WORDS}, ("TryLater", True)),
+        ({"status": 403, "body": NOTIFYS_WORDS}, ("TryLater", True)),
+        ({"status": 404, "body": "<html>"}, ("TryLater", True)),
+        ({"status": 405, "body": "<html>"}, ("TryLater", True)),
+        ({"status": 408, "body": "<html>"}, ("Unclear", False)),
+        ({"status": 429, "body": NOTIFYS_WORDS}, ("Limited",)),
+        ({"status": 500, "body": NOTIFYS_WORDS}, ("Unclear", True)),
+        ({"status": 500, "body": "<html>"}, ("Unclear", False)),
+        ({"status": 500, "body": {"errors": []}}, ("Unclear", False)),
+        ({"status": 500, "body": {"message": "x"}}, ("Unclear", False)),
+        ({"status": 500, "body": "null"}, ("Unclear", False)),
+        ({"status": 502, "body": "<html>"}, ("Unclear", False)),
+        ({"status": 503, "body": "<html>"}, ("Unclear", False)),
+        ({"status": 504, "body": NOTIFYS_WORDS}, ("Unclear", True)),
+        ({"status": 201, "body": "garbage"}, ("Unclear", False)),
+        ({"status": 201, "body": {"reference": "ours"}}, ("Unclear", False)),
+        ({"status": 201, "body": {"reference": "ours", "id": "x"}}, ("Unclear", False)),
+        ({"status": 201, "body": {"reference": "ours", "id": None}}, ("Unclear", False)),
+        ({"status": 201, "body": {"reference": "theirs", "id": str(uuid.uuid4())}}, ("Unclear", False)),
+        ({"status": 204}, ("Unclear", False)),
+        ({"status": 302, "location": "/v2/notifications"}, ("Unclear", False)),
+        ({"status": 302, "location": "/v2/notifications/email"}, ("Unclear", False)),
+        ({"cut": True}, ("Unclear", False)),
+    ],
+    ids=str,
+)
+def test_every_answer_has_its_outcome(sandbox: Sandbox, answer: dict[str, Any], expected: tuple[object, ...]) -> None:
+    sandbox.add_fault(**answer)
+    assert summary(notify.send(PAYLOAD)) == expected
+
+
+def test_notifys_words_are_kept_with_the_exception_and_its_traceback(sandbox: Sandbox) -> None:
+    errors = [{"error": "ValidationError", "message": "one"}, {"error": "ValidationError", "message": "two"}]
+    sandbox.add_fault(status=400, body={"errors": errors, "status_code": 400})
+    outcome = notify.send(PAYLOAD)
+    assert isinstance(outcome, Refused)
+    exchange = outcome.exchange
+    assert (exchange.http_status, exchange.error_type, exchange.message) == (400, "ValidationError", "one; two")
+    assert exchange.exception == "notifications_python_client.errors.HTTPError"
+    assert exchange.traceback.startswith("Traceback (most recent call last):\n")
+    assert "requests.exceptions.HTTPError: 400" in exchange.traceback
+
+
+def test_an_answer_without_notifys_json_is_told_as_such(sandbox: Sandbox) -> None:
+    sandbox.add_fault(status=502, body="<html>Bad gateway</html>")
+    exchange = notify.send(PAYLOAD).exchange
+    assert (exchange.http_status, exchange.error_type, exchange.message) == (
+        502,
+        "",
+        "The answer was HTTP 502, without Notify's JSON.",
+    )
+
+
+def test_texts_that_a_database_cannot_hold_are_made_storable(sandbox: Sandbox) -> None:
+    error = {"error": "E" * 300, "message": "NUL \0, half a pair \ud800, and more" + "x" * 30_000}
+    sandbox.add_fault(status=400, body={"errors": [error], "status_code": 400})
+    exchange = notify.send(PAYLOAD).exchange
+    assert exchange.error_type == "E" * 255
+    assert exchange.message.startswith("NUL \N{REPLACEMENT CHARACTER}, half a pair ?, and more")
+    assert len(exchange.message) == 20_000
+    assert "\0" not in exchange.traceback
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://127.0.0.1:9", "No connection could be made."),
+        ("http://no-such-host.invalid", "No connection could be made."),
+        ("http://127.0.0.1:99999", "No connection could be made."),
+    ],
+)
+def test_a_connection_that_is_never_made_is_tried_later(settings: Settings, url: str, message: str) -> None:
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = url
+    outcome = notify.send(PAYLOAD)
+    assert summary(outcome) == ("TryLater", False)
+    assert (outcome.exchange.http_status, outcome.exchange.message) == (None, message)
+
+
+def test_a_base_url_that_is_none_is_reported_and_tried_later(settings: Settings) -> None:
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = "nowhere"
+    outcome = notify.send(PAYLOAD)
+    assert summary(outcome) == ("TryLater", True)
+    assert outcome.exchange.message == "DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL must be an http or https address."
+
+
+@contextmanager
+def full_queue() -> Iterator[int]:
+    """A port whose queue of connections is full, so that no further one is made."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        waiting = []
+        for _ in range(4):
+            connection = socket.socket()
+            connection.setblocking(False)
+            connection.connect_ex(address)
+            waiting.append(connection)
+        time.sleep(0.05)
+        yield address[1]
+        for connection in waiting:
+            connection.close()
+
+
+def test_a_connection_that_takes_too_long_is_tried_later(settings: Settings) -> None:
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__TIMEOUT = 0.3
+    with full_queue() as port:
+        settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = f"http://127.0.0.1:{port}"
+        outcome = notify.send(PAYLOAD)
+    assert summary(outcome) == ("TryLater", False)
+    assert "ConnectTimeout" in outcome.exchange.traceback
+
+
+def test_a_connection_that_is_reset_is_unclear(settings: Settings) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def reset() -> None:
+            connection, _ = listener.accept()
+            connection.recv(10)
+            # With this option closing sends a reset
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.close()
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        outcome = notify.send(PAYLOAD)
+        thread.join()
+    assert summary(outcome) == ("Unclear", False)
+    assert outcome.exchange.message == "The connection was cut."
+
+
+def test_an_answer_that_ends_too_soon_is_unclear(settings: Settings) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 1000\r\n\r\n{")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        outcome = notify.send(PAYLOAD)
+        thread.join()
+    assert summary(outcome) == ("Unclear", False)
+
+
+def test_a_certificate_that_cannot_be_trusted_is_found_before_anything_is_sent(
+    settings: Settings, tmp_path: Path
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-days", "1", "-newkey", "rsa:2048", "-nodes"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", "req", "-x509", *subject, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    received: list[bytes] = []
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = f"https://localhost:{listener.getsockname()[1]}"
+
+        def shake_hands() -> None:
+            connection, _ = listener.accept()
+            try:
+                with context.wrap_socket(connection, server_side=True) as tls:
+                    received.append(tls.recv(10))
+            except (ssl.SSLError, OSError):
+                received.append(b"")
+            connection.close()
+
+        thread = threading.Thread(target=shake_hands)
+        thread.start()
+        outcome = notify.send(PAYLOAD)
+        thread.join()
+    assert summary(outcome) == ("TryLater", False)
+    assert received == [b""]
+
+
+def test_an_earlier_error_of_the_callers_is_not_taken_for_this_requests(sandbox: Sandbox) -> None:
+    sandbox.add_fault(cut=True)
+    try:
+        raise urllib3.exceptions.ConnectTimeoutError
+    except urllib3.exceptions.ConnectTimeoutError:
+        outcome = notify.send(PAYLOAD)
+    assert summary(outcome) == ("Unclear", False)
+
+
+def test_an_unforeseen_error_while_posting_is_unclear(sandbox: Sandbox) -> None:
+    # As Celery's soft time limit does, in the middle of the request
+    class Limit(Exception):
+        pass
+
+    client = notify._client()
+    client.request_session.hooks["response"].append(_raiser(Limit("time is up")))
+    try:
+        outcome = notify.send(PAYLOAD)
+    finally:
+        client.request_session.hooks["response"].pop()
+    assert summary(outcome) == ("Unclear", False)
+    assert outcome.exchange.message == "time is up"
+    assert len(sandbox.emails()) == 1
+
+
+def _raiser(error: Exception) -> Any:
+    def hook(response: requests.Response, **kwargs: object) -> None:
+        # Read to its end, so that the connection goes back to where it belongs
+        assert response.content
+        raise error
+
+    return hook
+
+
+def test_an_http_error_that_only_names_itself_is_still_described() -> None:
+    assert notify._what_went_wrong(ValueError()) == "ValueError"
+    assert notify._what_went_wrong(HTTPError()) == "503 - Request failed"
+
+
+def test_looking_up_gives_what_notify_knows(sandbox: Sandbox) -> None:
+    accepted = notify.send(PAYLOAD)
+    assert isinstance(accepted, Accepted)
+    found = notify.look_up(accepted.notify_id)
+    assert isinstance(found, Found)
+    [notification] = found.notifications
+    assert (notification.id, notification.email_address) == (accepted.notify_id, ADDRESS)
+    assert notification.template_id == defaults.TEMPLATE_ID
+    assert abs(notification.created_at - dt.datetime.now(tz=dt.UTC)) < dt.timedelta(minutes=1)
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    body = {
+        "id": str(uuid.uuid4()),
+        "status": "created",
+        "email_address": ADDRESS,
+        "template": {"id": str(uuid.uuid4())},
+        "created_at": "2026-11-22T12:00:00.000001",
+    }
+    assert notify._notification(body).created_at == dt.datetime(2026, 11, 22, 12, 0, 0, 1, tzinfo=dt.UTC)
+
+
+def test_looking_up_what_notify_does_not_have_finds_nothing(sandbox: Sandbox) -> None:
+    found = notify.look_up(uuid.uuid4())
+    assert isinstance(found, Found)
+    assert found.notifications == []
+
+
+@pytest.mark.parametrize("answer", [{"status": 500, "body": NOTIFYS_WORDS}, {"cut": True}, {"status": 200, "body": []}])
+def test_a_question_that_is_not_answered_says_so(sandbox: Sandbox, answer: dict[str, Any]) -> None:
+    sandbox.add_fault(on="GET", times=2, **answer)
+    assert isinstance(notify.look_up(uuid.uuid4()), NoAnswer)
+    assert isinstance(notify.find("ours", since=dt.datetime.now(tz=dt.UTC)), NoAnswer)
+
+
+def test_connections_are_kept_and_each_thread_has_its_own(sandbox: Sandbox) -> None:
+    notify.send(PAYLOAD)
+    client = notify._client()
+    assert notify._client() is client
+    others: list[object] = []
+    thread = threading.Thread(target=lambda: others.append(notify._client()))
+    thread.start()
+    thread.join()
+    assert others[0] is not client
+
+
+def _client_in_child(parents: int, queue: multiprocessing.Queue[tuple[bool, bool]]) -> None:
+    queue.put((id(notify._client()) != parents, os.getpid() in notify._local.made_for))
+
+
+def test_a_forked_process_makes_a_client_of_its_own(sandbox: Sandbox) -> None:
+    context = multiprocessing.get_context("fork")
+    queue: multiprocessing.Queue[tuple[bool, bool]] = context.Queue()
+    client = notify._client()
+    child = context.Process(target=_client_in_child, args=(id(client), queue))
+    child.start()
+    assert queue.get(timeout=20) == (True, True)
+    child.join()
+
+
+def test_outcomes_are_values() -> None:
+    exchange = Exchange(http_status=429)
+    assert Limited(exchange) == Limited(Exchange(http_status=429))
+    assert TryLater(exchange) != TryLater(exchange, everybody_waits=True)
