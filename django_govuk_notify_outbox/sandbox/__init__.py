@@ -1,0 +1,1 @@
+"""A stand-in for GOV.UK Notify, for development and tests. Never for production: it delivers nothing."""

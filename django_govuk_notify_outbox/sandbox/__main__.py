@@ -1,0 +1,5 @@
+"""Run the sandbox: python -m django_govuk_notify_outbox.sandbox."""
+
+from .server import main
+
+main()

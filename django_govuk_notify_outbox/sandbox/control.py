@@ -1,0 +1,112 @@
+"""The sandbox's remote control: what a test needs to see and to change."""
+
+import json
+from datetime import datetime
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+from uuid import UUID
+
+from . import defaults
+
+# The sandbox is on this machine: a proxy set in the environment would only be in the way.
+_opener = build_opener(ProxyHandler({}))
+_TIMEOUT = 60.0
+
+
+class SandboxError(Exception):
+    """The sandbox couldn't do what it was told; the message is its own."""
+
+
+class Sandbox:
+    """A running sandbox, by its address."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.api_key = defaults.API_KEY
+        self.team_api_key = defaults.TEAM_API_KEY
+        self.test_api_key = defaults.TEST_API_KEY
+
+    def reset(self) -> None:
+        """Forget all e-mails, requests and faults, and go back to real time."""
+        self._call("reset", {})
+
+    def set_clock(self, now: datetime | None) -> None:
+        """Stop the sandbox's clock at an aware moment, or let it follow real time again (None).
+
+        Tokens are checked by it too: a client whose clock is more than 30 seconds off gets a 403.
+        """
+        self._call("clock", {"now": None if now is None else now.isoformat()})
+
+    def set_timing(self, *, sending_after: float, final_after: float) -> None:
+        """Set how many seconds after their creation new e-mails are sending, and have their final status."""
+        self._call("timing", {"sending_after": sending_after, "final_after": final_after})
+
+    def add_fault(
+        self,
+        *,
+        on: str = "POST",
+        times: int = 1,
+        email_address: str | None = None,
+        accept: bool = False,
+        status: int | None = None,
+        body: Any = None,
+        delay: float = 0.0,
+        cut: bool = False,
+        location: str | None = None,
+        hidden_for: float = 0.0,
+    ) -> None:
+        """Let something go wrong with the next matching requests.
+
+        on: "POST" or "GET". times: how many requests. email_address: only POSTs to it.
+        status, body (text, or what JSON can hold), location: what is answered. cut: close the connection unanswered.
+        accept: store the e-mail all the same. delay: seconds to wait before the answer; without an answer of its
+        own the request is handled after the wait, or before it if accept is true.
+        hidden_for: seconds of the sandbox's clock for which an accepted e-mail can't be found.
+        """
+        self._call(
+            "faults",
+            {
+                "on": on,
+                "times": times,
+                "email_address": email_address,
+                "accept": accept,
+                "status": status,
+                "body": body,
+                "delay": delay,
+                "cut": cut,
+                "location": location,
+                "hidden_for": hidden_for,
+            },
+        )
+
+    def emails(self) -> list[dict[str, Any]]:
+        """Return the e-mails that were accepted, in that order."""
+        return self._call("emails")  # type: ignore[no-any-return]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the requests to the API: method, path, query, and the status answered (None: not answered)."""
+        return self._call("requests")  # type: ignore[no-any-return]
+
+    def set_status(self, notification_id: UUID | str, status: str) -> None:
+        """Give an e-mail a status at once, for good."""
+        self._call(f"emails/{notification_id}/status", {"status": status})
+
+    def _call(self, path: str, data: dict[str, Any] | None = None) -> Any:
+        request = Request(f"{self.base_url}/sandbox/{path}")  # noqa: S310  the address is the test's own
+        if data is not None:
+            request.data = json.dumps(data).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with _opener.open(request, timeout=_TIMEOUT) as response:
+                return json.loads(response.read())["result"]
+        except HTTPError as error:
+            with error:
+                raise SandboxError(_explanation(error.read())) from None
+
+
+def _explanation(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, LookupError):
+        return "There is no sandbox at this address."
