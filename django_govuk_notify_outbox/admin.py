@@ -1,4 +1,4 @@
-"""The e-mails in Django's admin: to be looked at, never to be edited, added or deleted by hand."""
+"""The emails in Django's admin: to be looked at, never to be edited, added or deleted by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BIGGEST_PK = 2**63 - 1
 
 @admin.register(EmailMessage)
 class EmailMessageAdmin(_Admin):
-    """What happened to an e-mail: the list, and one page with its story."""
+    """What happened to an email: the list, and one page with its story."""
 
     list_display = (
         "id",
@@ -43,7 +43,7 @@ class EmailMessageAdmin(_Admin):
     list_display_links = ("id", "status_tag")
     list_filter = ("status", "created_at")
     search_fields = ("email_address", "reference", "notify_id")
-    search_help_text = _("A whole e-mail address, reference, Notify id or number; not a part of one")
+    search_help_text = _("A whole email address, reference, Notify id or number; not a part of one")
     ordering = ("-id",)
     list_per_page = 50
     # No COUNT(*) over the whole table beside the one over what is shown
@@ -85,7 +85,7 @@ class EmailMessageAdmin(_Admin):
         css = {"all": ("django_govuk_notify_outbox/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EmailMessage]:
-        """The e-mails, each with its newest error."""
+        """The emails, each with its newest error."""
         errors = EmailMessageEvent.objects.filter(email_message=OuterRef("pk")).exclude(exception="")
         return (
             super().get_queryset(request).annotate(_last_error=Subquery(errors.order_by("-pk").values("message")[:1]))
@@ -127,7 +127,7 @@ class EmailMessageAdmin(_Admin):
 
     @admin.display(description=_("timeline"))
     def timeline(self, email: EmailMessage) -> str:
-        """Everything that happened to the e-mail, in order."""
+        """Everything that happened to the email, in order."""
         events = [
             {"event": event, "sentence": wording.describe(event), "mood": _event_mood(event)}
             for event in email.events.all()
@@ -136,11 +136,11 @@ class EmailMessageAdmin(_Admin):
         return render_to_string("django_govuk_notify_outbox/timeline.html", context)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody: e-mails are made by ``send_email_notification``."""
+        """Nobody: emails are made by ``send_email_notification``."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody: an e-mail's row says what happened to it."""
+        """Nobody: an email's row says what happened to it."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DjangoGovukNotifyOutboxConfig(AppConfig):
-    """E-mails sent through GOV.UK Notify."""
+    """Emails sent through GOV.UK Notify."""
 
     name = "django_govuk_notify_outbox"
     label = "django_govuk_notify_outbox"

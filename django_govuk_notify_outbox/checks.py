@@ -14,7 +14,7 @@ from django_govuk_notify_outbox import conf, tasks
 _HINTS = {
     conf.API_KEY: "Copy the whole key that GOV.UK Notify showed you, and set it from an environment variable.",
     conf.RETRY_INTERVALS: "For example [5, 10, 60]: three more attempts, 5, 10 and 60 seconds after a failed one.",
-    conf.ABANDON_AFTER: "For example 3600: an e-mail not sent within an hour is not sent at all.",
+    conf.ABANDON_AFTER: "For example 3600: an email not sent within an hour is not sent at all.",
     conf.TIMEOUT: "Leave it out to use 30 seconds, as Notify's Python client does.",
     conf.BASE_URL: "Leave it out to use GOV.UK Notify itself.",
 }
@@ -28,7 +28,7 @@ _IDS = {
 _SCHEDULE_HINT = (
     'Add to CELERY_BEAT_SCHEDULE, or to the periodic tasks of django-celery-beat: {"task": '
     '"django_govuk_notify_outbox.tasks.sync", "schedule": 5.0, "options": {"expires": 5.0}}. '
-    "Without it nothing is retried, and no e-mail goes beyond sent-to-notify."
+    "Without it nothing is retried, and no email goes beyond sent-to-notify."
 )
 
 AppConfigs = Sequence[AppConfig] | None
@@ -99,7 +99,7 @@ def check_schedule_in_database(
 
 def _not_scheduled() -> checks.CheckMessage:
     return checks.Warning(
-        "The task that retries and follows e-mails is not scheduled.", hint=_SCHEDULE_HINT, id=_id("W002")
+        "The task that retries and follows emails is not scheduled.", hint=_SCHEDULE_HINT, id=_id("W002")
     )
 
 

@@ -129,13 +129,13 @@ def timeout() -> float:
 
 
 def retry_interval(failed_attempts: int) -> float | None:
-    """Seconds to wait after the e-mail's n-th failed attempt, or None when there is no further attempt."""
+    """Seconds to wait after the email's n-th failed attempt, or None when there is no further attempt."""
     intervals = cast("Sequence[float]", RETRY_INTERVALS.get())
     return intervals[failed_attempts - 1] if failed_attempts <= len(intervals) else None
 
 
 def abandon_after() -> float:
-    """Seconds since an e-mail was created, after which it is no longer sent."""
+    """Seconds since an email was created, after which it is no longer sent."""
     return cast("float", ABANDON_AFTER.get())
 
 

@@ -1,14 +1,14 @@
-"""Send one e-mail: claim, ask or post, record.
+"""Send one email: claim, ask or post, record.
 
 Note [Why deliver() commits before it posts]
     The claim is committed before any HTTP, and no transaction is open during it. A worker that dies at any line
     leaves a row that says so: its lease runs out, and the attempt that it began has no outcome.
 
 Note [Ask before sending again]
-    Notify has no idempotency key: the same POST twice is two e-mails. So an attempt whose outcome is not known (no
+    Notify has no idempotency key: the same POST twice is two emails. So an attempt whose outcome is not known (no
     answer, an answer that can't be read, a worker that died) is *unclear*: ``unclear_until`` is set, from the claim on
     and until a clear outcome is recorded. While it is, nothing is posted and nothing is marked failed before Notify has
-    been asked. That Notify does not have the e-mail is believed only when ``unclear_until`` has passed: until then the
+    been asked. That Notify does not have the email is believed only when ``unclear_until`` has passed: until then the
     request may still be under way.
 """
 
@@ -41,17 +41,17 @@ CLOCK_TOLERANCE = 60.0
 
 
 class Progress(enum.Enum):
-    """Whether it makes sense to go on to the next e-mail."""
+    """Whether it makes sense to go on to the next email."""
 
     GO_ON = "go on"
-    #: Notify's limit was met, or it does not take our key: the next e-mail would fare no better.
+    #: Notify's limit was met, or it does not take our key: the next email would fare no better.
     STOP = "stop"
 
 
 def deliver(pk: int) -> Progress:
-    """Take one e-mail as far as it goes now: at most one question and one attempt. Any number may try at once.
+    """Take one email as far as it goes now: at most one question and one attempt. Any number may try at once.
 
-    Does nothing when the e-mail is gone, is not due, or is in another worker's hands.
+    Does nothing when the email is gone, is not due, or is in another worker's hands.
     """
     email = email_rows().filter(pk=pk).first()
     if email is None or not _may_act(email):
@@ -67,7 +67,7 @@ def deliver(pk: int) -> Progress:
 
 
 def _may_act(email: EmailMessage) -> bool:
-    # A new e-mail is not due for a few seconds, which are for the task that is on its way to it
+    # A new email is not due for a few seconds, which are for the task that is on its way to it
     is_due = email.due_at is not None and email.due_at <= timezone.now()
     return email.status in TO_SEND and (is_due or email.attempts == 0)
 
@@ -77,7 +77,7 @@ def _is_too_late(email: EmailMessage) -> bool:
 
 
 def _ask(claim: Claim) -> Progress:
-    """Find out what became of the unclear attempt; post only when Notify certainly does not have the e-mail."""
+    """Find out what became of the unclear attempt; post only when Notify certainly does not have the email."""
     email = claim.email
     since = _aware(claim.attempt_started_at) - dt.timedelta(seconds=CLOCK_TOLERANCE)
     answer = notify.find(email.reference, since=since)
@@ -101,8 +101,8 @@ def _ask(claim: Claim) -> Progress:
 def _match(email: EmailMessage, answer: Found, *, since: dt.datetime) -> Notification | None:
     """The oldest notification that can only have come from the unclear attempt.
 
-    A caller's reference may stand for a whole batch, so the address and template must be the e-mail's, the time must
-    fit, and no other e-mail may hold it.
+    A caller's reference may stand for a whole batch, so the address and template must be the email's, the time must
+    fit, and no other email may hold it.
     """
     address = normalise_address(email.email_address)
     candidates = [
@@ -118,13 +118,13 @@ def _match(email: EmailMessage, answer: Found, *, since: dt.datetime) -> Notific
 
 
 def _under_way(email: EmailMessage) -> dt.datetime | None:
-    """Until when the e-mail's own request may still reach Notify; None when it can't any more."""
+    """Until when the email's own request may still reach Notify; None when it can't any more."""
     until = email.unclear_until
     return until if until is not None and until > timezone.now() else None
 
 
 def _others_under_way(email: EmailMessage) -> dt.datetime | None:
-    """Until when a notification like this e-mail's may belong to another one, whose own answer is still to come."""
+    """Until when a notification like this email's may belong to another one, whose own answer is still to come."""
     others = email_rows().to_send().with_reference(email.reference).with_address(email.email_address)
     under_way = others.exclude(pk=email.pk).filter(unclear_until__gt=timezone.now())
     until: dt.datetime | None = under_way.aggregate(until=Max("unclear_until"))["until"]
@@ -132,7 +132,7 @@ def _others_under_way(email: EmailMessage) -> dt.datetime | None:
 
 
 def post(claim: Claim) -> Progress:
-    """Post the e-mail, once, and record what came of it."""
+    """Post the email, once, and record what came of it."""
     if claim.has_run_out():
         return Progress.GO_ON
     outcome = notify.send(claim.email.payload())

@@ -1,4 +1,4 @@
-"""The history of an e-mail: one row, and one line in the log, for each thing that happens to it."""
+"""The history of an email: one row, and one line in the log, for each thing that happens to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write(
     outcome: Outcome | None = None,
     news: News | None = None,
 ) -> EmailMessageEvent:
-    """Add an event to the e-mail's history. Call it in the transaction of the change, and ``log`` after that."""
+    """Add an event to the email's history. Call it in the transaction of the change, and ``log`` after that."""
     news = news or News()
     exchange = news.exchange
     return EmailMessageEvent.objects.using(write_database()).create(
@@ -66,7 +66,7 @@ def log(event: EmailMessageEvent) -> None:
     """Write one line about the event, without anything personal: not even Notify's message, which may quote it."""
     logger.log(
         _level(event),
-        "E-mail %s: %s %s, status %s",
+        "Email %s: %s %s, status %s",
         event.email_message_id,
         event.kind,
         event.outcome or event.notify_status,

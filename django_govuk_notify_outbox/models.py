@@ -1,4 +1,4 @@
-"""The e-mails, what happened to each, and who may act now."""
+"""The emails, what happened to each, and who may act now."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def digest(reference: str) -> str:
 
 
 def new_reference() -> str:
-    """A reference that no other e-mail has."""
+    """A reference that no other email has."""
     return f"outbox-{uuid.uuid4()}"
 
 
 def write_database() -> str:
-    """The alias of the database that e-mails are written to."""
+    """The alias of the database that emails are written to."""
     return router.db_for_write(EmailMessage)
 
 
 class EmailMessageQuerySet(models.QuerySet["EmailMessage"]):
-    """E-mails, by the questions that the library and its users ask."""
+    """Emails, by the questions that the library and its users ask."""
 
     def due(self, now: dt.datetime) -> EmailMessageQuerySet:
         """Those that need attention now, the longest waiting first."""
@@ -72,7 +72,7 @@ class EmailMessageQuerySet(models.QuerySet["EmailMessage"]):
 
 
 class EmailMessage(models.Model):
-    """One e-mail, from the call that asked for it to its fate.
+    """One email, from the call that asked for it to its fate.
 
     Link to it from your own models with a ForeignKey or ManyToManyField. Read ``status``; never write it, and never
     ``save()`` an instance that may be old: every change is made by ``transitions.py``.
@@ -112,8 +112,8 @@ class EmailMessage(models.Model):
     objects = EmailMessageQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("e-mail")
-        verbose_name_plural = _("e-mails")
+        verbose_name = _("email")
+        verbose_name_plural = _("emails")
         indexes = (
             models.Index(fields=["due_at", "status"], name="govuk_outbox_due"),
             models.Index(fields=["normalised_address"], name="govuk_outbox_address"),
@@ -124,7 +124,7 @@ class EmailMessage(models.Model):
 
     def __str__(self) -> str:
         # Nothing personal: this ends up in logs and page titles
-        return f"E-mail {self.pk} ({self.status})"
+        return f"Email {self.pk} ({self.status})"
 
     def payload(self) -> dict[str, Any]:
         """The body to post to Notify: what its Python client makes of the same arguments, and the row's reference."""
@@ -143,12 +143,12 @@ class EmailMessage(models.Model):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will happen to this e-mail any more."""
+        """Whether nothing will happen to this email any more."""
         return self.status in FINAL
 
 
 class EmailMessageEvent(models.Model):
-    """Something that happened to an e-mail. Written once, in the transaction of the change that it tells of."""
+    """Something that happened to an email. Written once, in the transaction of the change that it tells of."""
 
     class Kind(models.TextChoices):
         """What took place."""
@@ -169,7 +169,7 @@ class EmailMessageEvent(models.Model):
         ACCEPTED = "accepted", _("Accepted")
         #: Notify accepted it, though it already had it from another attempt. The recipient may get it twice.
         ACCEPTED_AGAIN = "accepted-again", _("Accepted again")
-        #: Notify said that this e-mail cannot be sent.
+        #: Notify said that this email cannot be sent.
         REFUSED = "refused", _("Refused")
         #: It certainly did not reach Notify's queue.
         TRY_LATER = "try-later", _("Not accepted, to be tried later")
@@ -191,13 +191,13 @@ class EmailMessageEvent(models.Model):
 
         #: From the answer to its own request to send.
         SENDING = "sending", _("Sending")
-        #: From asking Notify about this one e-mail.
+        #: From asking Notify about this one email.
         LOOK_UP = "look-up", _("Look-up")
         #: From its own clock.
         CLOCK = "clock", _("Clock")
 
     email_message = models.ForeignKey(
-        EmailMessage, on_delete=models.CASCADE, related_name="events", verbose_name=_("e-mail")
+        EmailMessage, on_delete=models.CASCADE, related_name="events", verbose_name=_("email")
     )
     created_at = models.DateTimeField(_("time"), default=timezone.now)
     kind = models.CharField(_("what"), max_length=16, choices=Kind.choices)
@@ -222,7 +222,7 @@ class EmailMessageEvent(models.Model):
         ordering = ("pk",)
 
     def __str__(self) -> str:
-        return f"E-mail {self.email_message_id}: {self.kind} {self.outcome or self.status}"
+        return f"Email {self.email_message_id}: {self.kind} {self.outcome or self.status}"
 
 
 class Hold(models.Model):
@@ -236,5 +236,5 @@ class Hold(models.Model):
 
 
 def email_rows() -> EmailMessageQuerySet:
-    """All e-mails, in the database that they are written to: what is read to decide on a write comes from there."""
+    """All emails, in the database that they are written to: what is read to decide on a write comes from there."""
     return EmailMessage.objects.using(write_database())

@@ -37,7 +37,7 @@ from django_govuk_notify_outbox.outcomes import (
     Unclear,
 )
 
-# Notify's API says 400 when an e-mail can't be sent; a proxy before it says 413 or 422 to a body that it won't pass on
+# Notify's API says 400 when an email can't be sent; a proxy before it says 413 or 422 to a body that it won't pass on
 REFUSALS = frozenset({400, 413, 422})
 #: Notify's list of notifications, a page.
 PAGE_SIZE = 250
@@ -46,7 +46,7 @@ _MAX_TEXT = 20_000
 
 
 def send(payload: dict[str, Any]) -> Outcome:
-    """Post one e-mail, once, and say what came of it. Takes up to twice the TIMEOUT setting, in seconds.
+    """Post one email, once, and say what came of it. Takes up to twice the TIMEOUT setting, in seconds.
 
     ``payload`` is the body as ``NotificationsAPIClient.send_email_notification`` would make it. It is posted with the
     client's ``post``, because clients before 12.2 do not know every parameter.
@@ -62,7 +62,7 @@ def send(payload: dict[str, Any]) -> Outcome:
         # A redirect turns the POST into a GET, whose answer is JSON too: only an id and our reference are a yes
         if body["reference"] == payload["reference"]:
             return Accepted(uuid.UUID(body["id"]), exchange)
-        raise ValueError("The answer's reference is not the e-mail's.")
+        raise ValueError("The answer's reference is not the email's.")
     except Exception as error:
         exchange = _exchange(error, started)
         if not posted:
@@ -72,7 +72,7 @@ def send(payload: dict[str, Any]) -> Outcome:
 
 
 def find(reference: str, *, since: dt.datetime) -> Found | NoAnswer:
-    """Ask Notify which e-mails it has with a reference, at least those created since a moment (aware), oldest first."""
+    """Ask Notify which emails it has with a reference, at least those created since a moment (aware), oldest first."""
     started = time.monotonic()
     found: list[Notification] = []
     older_than: str | None = None
@@ -93,7 +93,7 @@ def find(reference: str, *, since: dt.datetime) -> Found | NoAnswer:
 
 
 def look_up(notify_id: uuid.UUID) -> Found | NoAnswer:
-    """Ask Notify about one e-mail. Nothing found: Notify never stored it (a simulated address) or has deleted it."""
+    """Ask Notify about one email. Nothing found: Notify never stored it (a simulated address) or has deleted it."""
     started = time.monotonic()
     try:
         client = _client()
@@ -110,7 +110,7 @@ def look_up(notify_id: uuid.UUID) -> Found | NoAnswer:
 
 
 def _outcome(error: Exception, exchange: Exchange) -> Outcome:
-    """What an exception raised by a POST means for the e-mail.
+    """What an exception raised by a POST means for the email.
 
     Silence is not a refusal: the client raises the same ``HTTP503Error`` for a connection that was never made, for an
     answer that never came, and for a real 503; only ``response`` and ``__cause__`` tell them apart.
@@ -130,7 +130,7 @@ def _outcome(error: Exception, exchange: Exchange) -> Outcome:
     if status == 408:
         return Unclear(exchange)
     if 400 <= status < 500:
-        # The key, the clock or the address of Notify are wrong: not this e-mail's fault
+        # The key, the clock or the address of Notify are wrong: not this email's fault
         return TryLater(exchange, everybody_waits=True)
     return Unclear(exchange, finished=bool(exchange.error_type))
 
@@ -251,7 +251,7 @@ _is_quiet = contextvars.ContextVar("_is_quiet", default=False)
 
 @contextlib.contextmanager
 def _quiet_client() -> Iterator[None]:
-    """Keep the client from logging Notify's error messages, which may quote the e-mail's personalisation."""
+    """Keep the client from logging Notify's error messages, which may quote the email's personalisation."""
     token = _is_quiet.set(True)
     try:
         yield

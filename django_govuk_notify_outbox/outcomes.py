@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """What one request to Notify came to, for the e-mail's history. Texts are fit for any database."""
+    """What one request to Notify came to, for the email's history. Texts are fit for any database."""
 
     http_status: int | None = None
     error_type: str = ""
@@ -22,7 +22,7 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """What Notify knows of one e-mail."""
+    """What Notify knows of one email."""
 
     id: uuid.UUID
     status: str
@@ -33,7 +33,7 @@ class Notification:
 
 @dataclass(frozen=True)
 class Accepted:
-    """Notify has the e-mail."""
+    """Notify has the email."""
 
     notify_id: uuid.UUID
     exchange: Exchange
@@ -48,9 +48,9 @@ class Refused:
 
 @dataclass(frozen=True)
 class TryLater:
-    """Notify certainly did not accept the e-mail, and may do so later.
+    """Notify certainly did not accept the email, and may do so later.
 
-    ``everybody_waits``: the reason concerns the service, not this e-mail, so that others would meet it too.
+    ``everybody_waits``: the reason concerns the service, not this email, so that others would meet it too.
     """
 
     exchange: Exchange
@@ -59,14 +59,14 @@ class TryLater:
 
 @dataclass(frozen=True)
 class Limited:
-    """Notify's limit for the minute or the day was met. It says nothing about the e-mail."""
+    """Notify's limit for the minute or the day was met. It says nothing about the email."""
 
     exchange: Exchange
 
 
 @dataclass(frozen=True)
 class Unclear:
-    """Notify may have accepted the e-mail.
+    """Notify may have accepted the email.
 
     ``finished``: Notify itself answered, so that the request is over; otherwise it may still be on its way.
     """

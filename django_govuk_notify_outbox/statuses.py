@@ -1,4 +1,4 @@
-"""The ten statuses of an e-mail, and which follow which."""
+"""The ten statuses of an email, and which follow which."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Status(models.TextChoices):
-    """Where an e-mail stands.
+    """Where an email stands.
 
     ::
 
@@ -30,13 +30,13 @@ class Status(models.TextChoices):
     SENT_TO_NOTIFY = "sent-to-notify", _("Sent to Notify")
     #: Notify has it in its queue.
     NOTIFY_CREATED = "notify-created", _("Notify: created")
-    #: Notify has handed it to its e-mail provider.
+    #: Notify has handed it to its email provider.
     NOTIFY_SENDING = "notify-sending", _("Notify: sending")
     #: The recipient's mail server took it.
     NOTIFY_DELIVERED = "notify-delivered", _("Notify: delivered")
     #: The recipient's mail server could not take it: mailbox full, or no answer for three days.
     NOTIFY_TEMPORARY_FAILURE = "notify-temporary-failure", _("Notify: temporary failure")
-    #: Something went wrong between Notify and its e-mail provider.
+    #: Something went wrong between Notify and its email provider.
     NOTIFY_TECHNICAL_FAILURE = "notify-technical-failure", _("Notify: technical failure")
     #: The recipient's mail server refused it: the address probably does not exist.
     NOTIFY_PERMANENT_FAILURE = "notify-permanent-failure", _("Notify: permanent failure")
@@ -49,7 +49,7 @@ TO_TRACK = frozenset({Status.SENT_TO_NOTIFY, Status.NOTIFY_CREATED, Status.NOTIF
 #: Nothing happens to these any more.
 FINAL = frozenset(Status) - TO_SEND - TO_TRACK
 
-#: Notify's words for what happened to an e-mail, and ours. From its API documentation and its source.
+#: Notify's words for what happened to an email, and ours. From its API documentation and its source.
 FROM_NOTIFY = {
     "created": Status.NOTIFY_CREATED,
     "sending": Status.NOTIFY_SENDING,
@@ -61,9 +61,9 @@ FROM_NOTIFY = {
 
 
 def is_forward(before: str, after: Status) -> bool:
-    """Whether news that Notify now says ``after`` is a step forward for an e-mail that it has accepted.
+    """Whether news that Notify now says ``after`` is a step forward for an email that it has accepted.
 
-    A page fetched before the e-mail was delivered must not turn "delivered" back into "sending".
+    A page fetched before the email was delivered must not turn "delivered" back into "sending".
     """
     steps = (Status.SENT_TO_NOTIFY, Status.NOTIFY_CREATED, Status.NOTIFY_SENDING)
     if before not in steps:

@@ -59,4 +59,4 @@ def _work_off(rows: EmailMessageQuerySet, act: Callable[[int], Progress], *, bud
                     return
             except Exception:
                 # One row's trouble must not hold up the others; its lease brings it back
-                logger.exception("E-mail %s: could not be dealt with", pk)
+                logger.exception("Email %s: could not be dealt with", pk)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds to wait for the broker, for connecting and for each answer. Sync sends what could not be pushed.
 BROKER_TIMEOUT = 1.0
-#: Seconds without a push after one that failed: with a dead broker, a page that sends ten e-mails waits once.
+#: Seconds without a push after one that failed: with a dead broker, a page that sends ten emails waits once.
 PAUSE_AFTER_FAILED_PUSH = 5.0
 
 # One more try, at once: the pool's connection may be one that the broker has closed meanwhile
@@ -36,7 +36,7 @@ _POOL_SIZE = 10
 
 @shared_task(name="django_govuk_notify_outbox.tasks.send", ignore_result=True)
 def send(pk: int) -> None:
-    """Send one e-mail, unless that is done or another worker is at it."""
+    """Send one email, unless that is done or another worker is at it."""
     delivery.deliver(pk)
 
 
@@ -47,13 +47,11 @@ def sync() -> None:
 
 
 def push(pk: int) -> None:
-    """Hand an e-mail to the workers now. Never raises: without a broker, sync sends the e-mail a few seconds later."""
+    """Hand an email to the workers now. Never raises: without a broker, sync sends the email a few seconds later."""
     try:
         _pusher.push(pk)
     except Exception:
-        logger.warning(
-            "E-mail %s: not pushed, since the broker cannot be reached; sync will send it", pk, exc_info=True
-        )
+        logger.warning("Email %s: not pushed, since the broker cannot be reached; sync will send it", pk, exc_info=True)
 
 
 class _Pusher:

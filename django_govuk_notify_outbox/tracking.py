@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 def look_up(pk: int) -> Progress:
-    """Ask Notify what became of one e-mail, if it is due for that, and record a step forward.
+    """Ask Notify what became of one email, if it is due for that, and record a step forward.
 
     The next look is scheduled before this one, so a worker that dies in between costs one look and no more. That Notify
-    does not know the e-mail is no failure: it never stores those to addresses that simulate, and deletes old ones.
+    does not know the email is no failure: it never stores those to addresses that simulate, and deletes old ones.
     """
     email = email_rows().filter(pk=pk).first()
     if email is None or email.notify_id is None or not _is_due(email):
@@ -28,7 +28,7 @@ def look_up(pk: int) -> Progress:
         return Progress.GO_ON
     answer = notify.look_up(email.notify_id)
     if isinstance(answer, NoAnswer):
-        logger.warning("E-mail %s: Notify did not say what became of it (%s)", pk, answer.exchange.exception)
+        logger.warning("Email %s: Notify did not say what became of it (%s)", pk, answer.exchange.exception)
         return Progress.STOP
     for notification in answer.notifications:
         transitions.record_report(email, notification, answer.exchange)

@@ -1,4 +1,4 @@
-"""Every change of an e-mail's status: one guarded UPDATE each, which tells whether it took, with its event.
+"""Every change of an email's status: one guarded UPDATE each, which tells whether it took, with its event.
 
 No other module writes ``status``; ``statuses.py`` shows which status follows which.
 
@@ -7,7 +7,7 @@ Note [One column says what is due]
     worker claims a row by moving that same column to the end of a lease, on the condition that the row is as it was
     read. If the worker dies, the lease runs out and the row is due again: there is no separate rescue. The result is
     written on the condition that ``due_at`` is still the claim's own, so a worker that comes back late, after another
-    took over, changes nothing. An acceptance is the exception: Notify has the e-mail, and the row must say so.
+    took over, changes nothing. An acceptance is the exception: Notify has the email, and the row must say so.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LEASE_MARGIN = 10.0
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to act on one e-mail until ``lease_until``."""
+    """The right to act on one email until ``lease_until``."""
 
     email: EmailMessage
     lease_until: dt.datetime
@@ -60,7 +60,7 @@ class Claim:
 
 
 def claim_attempt(email: EmailMessage) -> Claim | None:
-    """Claim an e-mail, as it was read, to post it. None: it has changed since, or sending is held.
+    """Claim an email, as it was read, to post it. None: it has changed since, or sending is held.
 
     From now until its outcome is recorded the attempt is unclear, so a worker that dies leaves the row in that state.
     """
@@ -68,7 +68,7 @@ def claim_attempt(email: EmailMessage) -> Claim | None:
 
 
 def claim_question(email: EmailMessage) -> Claim | None:
-    """Claim an e-mail, as it was read, to ask about its unclear attempt. None: it has changed since."""
+    """Claim an email, as it was read, to ask about its unclear attempt. None: it has changed since."""
     lease_until = _lease_from(timezone.now())
     if not _as_read(email).update(due_at=lease_until):
         return None
@@ -76,7 +76,7 @@ def claim_question(email: EmailMessage) -> Claim | None:
 
 
 def claim_new_attempt(claim: Claim, exchange: Exchange) -> Claim | None:
-    """Turn a claim to ask into a claim to post, since Notify does not have the e-mail. None: the claim is lost."""
+    """Turn a claim to ask into a claim to post, since Notify does not have the email. None: the claim is lost."""
     email, status = claim.email, Status.RETRYING_SEND_TO_NOTIFY
     news = News(attempt=claim.attempt, exchange=exchange)
     with transaction.atomic(using=write_database()):
@@ -111,7 +111,7 @@ def _lease_from(now: dt.datetime) -> dt.datetime:
 
 
 def record_accepted(claim: Claim, notify_id: uuid.UUID, exchange: Exchange) -> bool:
-    """Record that Notify has the e-mail, however late the news. False: it already had it, which is an event too."""
+    """Record that Notify has the email, however late the news. False: it already had it, which is an event too."""
     changes = _at_notify(Status.SENT_TO_NOTIFY, notify_id, timezone.now())
     if _record_attempt(claim, exchange, Outcome.ACCEPTED, changes):
         return True
@@ -128,7 +128,7 @@ def record_accepted(claim: Claim, notify_id: uuid.UUID, exchange: Exchange) -> b
 
 
 def record_refused(claim: Claim, exchange: Exchange) -> bool:
-    """Record that Notify refused the e-mail for good. False: another worker owns the row now."""
+    """Record that Notify refused the email for good. False: another worker owns the row now."""
     return _record_attempt(claim, exchange, Outcome.REFUSED, _failed())
 
 
@@ -146,7 +146,7 @@ def record_limited(claim: Claim, exchange: Exchange, *, until: dt.datetime) -> b
 
 
 def record_unclear(claim: Claim, exchange: Exchange, *, finished: bool) -> bool:
-    """Record that Notify may have accepted the e-mail, and when to ask. False: another worker owns the row now."""
+    """Record that Notify may have accepted the email, and when to ask. False: another worker owns the row now."""
     now = timezone.now()
     interval = conf.retry_interval(claim.attempt)
     changes: dict[str, Any] = {
@@ -163,7 +163,7 @@ def record_unclear(claim: Claim, exchange: Exchange, *, finished: bool) -> bool:
 
 
 def record_found(claim: Claim, notification: Notification, exchange: Exchange) -> bool:
-    """Record that Notify has the e-mail of the unclear attempt. False: another worker owns the row now."""
+    """Record that Notify has the email of the unclear attempt. False: another worker owns the row now."""
     status = FROM_NOTIFY.get(notification.status, Status.SENT_TO_NOTIFY)
     return _record_question(
         claim,
@@ -192,15 +192,15 @@ def record_given_up(claim: Claim, exchange: Exchange) -> bool:
 
 
 def abandon(email: EmailMessage) -> bool:
-    """Stop trying to send an e-mail, as it was read, whose time has run out. False: it has changed since."""
+    """Stop trying to send an email, as it was read, whose time has run out. False: it has changed since."""
     return _record(email, _as_read(email), _failed(), Kind.ABANDONED, Source.CLOCK)
 
 
-# --- What Notify reports of an e-mail that it has -----------------------------------------------------------------
+# --- What Notify reports of an email that it has -----------------------------------------------------------------
 
 
 def schedule_next_look(email: EmailMessage) -> bool:
-    """Claim an e-mail, as it was read, to be looked up, by moving it to its next look. False: it has changed since."""
+    """Claim an email, as it was read, to be looked up, by moving it to its next look. False: it has changed since."""
     now = timezone.now()
     next_look = cadence.next_look(accepted_at=email.sent_at or email.created_at, now=now)
     rows = email_rows().filter(pk=email.pk, due_at=email.due_at, status=email.status).to_track()

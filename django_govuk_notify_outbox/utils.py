@@ -21,7 +21,7 @@ from django_govuk_notify_outbox.models import (
     normalise_address,
 )
 
-#: Seconds that the task sent on commit has for itself before sync takes a new e-mail to be forgotten.
+#: Seconds that the task sent on commit has for itself before sync takes a new email to be forgotten.
 PUSH_HEAD_START = 5.0
 
 
@@ -34,13 +34,13 @@ def send_email_notification(
     one_click_unsubscribe_url: str | None = None,
     sanitise_content_for: list[str] | None = None,
 ) -> EmailMessage:
-    """Store an e-mail in the current transaction, to be sent once that commits, and return its row.
+    """Store an email in the current transaction, to be sent once that commits, and return its row.
 
     The parameters are those of ``NotificationsAPIClient.send_email_notification`` in GOV.UK Notify's Python client, in
     the same order with the same defaults. Template and reply-to ids may also be UUIDs, and texts may be lazy
     translations, which are translated now. Without a ``reference`` the row gets one of its own.
 
-    If the transaction rolls back, nothing is sent. Outside a transaction the e-mail is sent at once. Neither Notify nor
+    If the transaction rolls back, nothing is sent. Outside a transaction the email is sent at once. Neither Notify nor
     the broker can make this call fail: what Notify would refuse (an invalid address, an unknown template) is stored
     all the same, and shown as failed once Notify has refused it.
 

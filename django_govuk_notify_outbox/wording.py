@@ -1,6 +1,6 @@
-"""Plain words for what happened to an e-mail and what happens next: for the admin, and for anybody else who shows it.
+"""Plain words for what happened to an email and what happens next: for the admin, and for anybody else who shows it.
 
-Sentences may quote Notify's error message, which may quote the e-mail: they are for people, not for logs.
+Sentences may quote Notify's error message, which may quote the email: they are for people, not for logs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the tests share: a sandbox over real HTTP, a clock to move, e-mails in any status."""
+"""What the tests share: a sandbox over real HTTP, a clock to move, emails in any status."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sandbox_process() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(sandbox_process: Sandbox, settings: Settings) -> Sandbox:
-    """A running sandbox without e-mails or faults, to which the settings point."""
+    """A running sandbox without emails or faults, to which the settings point."""
     sandbox_process.reset()
     sandbox_process.set_timing(sending_after=1.0, final_after=2.0)
     settings.DJANGO_GOVUK_NOTIFY_OUTBOX__API_KEY = sandbox_process.api_key
@@ -78,7 +78,7 @@ def clock(sandbox: Sandbox) -> Iterator[Clock]:
 
 @pytest.fixture
 def make_email(db: None) -> MakeEmail:
-    """Make an e-mail in a status, with everything else as it would be in that status."""
+    """Make an email in a status, with everything else as it would be in that status."""
 
     def make(status: Status = Status.SENDING_TO_NOTIFY, **overrides: Any) -> EmailMessage:
         now = timezone.now()

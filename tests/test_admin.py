@@ -1,4 +1,4 @@
-"""The admin answers "what happened to this e-mail?", and changes nothing."""
+"""The admin answers "what happened to this email?", and changes nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def text_of(html: str) -> str:
 
 
 def found(client: Client, term: str) -> list[int]:
-    """The numbers of the e-mails that a search lists."""
+    """The numbers of the emails that a search lists."""
     response = client.get(LIST, {"q": term})
     assert response.status_code == 200
     return [email.pk for email in response.context["cl"].result_list]

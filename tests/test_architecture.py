@@ -84,7 +84,7 @@ def test_the_library_and_the_sandbox_do_not_know_each_other() -> None:
 
 
 def test_statuses_are_written_by_transitions_alone() -> None:
-    """No other module assigns ``.status``, saves an e-mail that exists, or calls ``update``."""
+    """No other module assigns ``.status``, saves an email that exists, or calls ``update``."""
     for name, tree in MODULES.items():
         for node in ast.walk(tree):
             written = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr == "status"

@@ -114,7 +114,7 @@ def test_demo_ends_well_and_leaves_nothing_behind(environment: dict[str, str], t
         ("retried", "notify-delivered"),
     ]
     assert " ".join(table[-1]) == "rolled back nothing nothing - - as expected"
-    assert "The sandbox holds the 4 e-mails that Notify accepted, each of them once." in output
+    assert "The sandbox holds the 4 emails that Notify accepted, each of them once." in output
     assert "\033[" not in output
     assert list(tmp_path.glob("notify-outbox-demo-*")) == []
 

@@ -1,4 +1,4 @@
-"""429 and 403 are about the service, not the e-mail: everybody is silent for a while, and no e-mail suffers."""
+"""429 and 403 are about the service, not the email: everybody is silent for a while, and no email suffers."""
 
 from __future__ import annotations
 

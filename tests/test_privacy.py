@@ -78,7 +78,7 @@ def test_no_failure_puts_anything_personal_into_logs_or_names(
         clock.move(60)
         sync.run()
     email.refresh_from_db()
-    assert "E-mail" in everything_logged()
+    assert "Email" in everything_logged()
     assert_no_mark(everything_logged())
     assert_no_mark(f"{email} {email!r}")
     for event in email.events.all():

@@ -1,4 +1,4 @@
-"""When an e-mail is tried again, to the second, and when it is given up. The clock is moved, nothing is waited for."""
+"""When an email is tried again, to the second, and when it is given up. The clock is moved, nothing is waited for."""
 
 from __future__ import annotations
 

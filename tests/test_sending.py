@@ -1,4 +1,4 @@
-"""What the caller of ``send_email_notification`` gets: a row in its transaction, an e-mail after it, and no trouble."""
+"""What the caller of ``send_email_notification`` gets: a row in its transaction, an email after it, and no trouble."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TestSignature:
 
 @pytest.mark.django_db(transaction=True)
 class TestTransactions:
-    """The e-mail shares the fate of the caller's transaction."""
+    """The email shares the fate of the caller's transaction."""
 
     def test_autocommit_sends_at_once(self, sandbox: Sandbox, eager_tasks: None) -> None:
         email = send()

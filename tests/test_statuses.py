@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def history(email: EmailMessage) -> list[str]:
-    """The statuses that the e-mail has gone through, as its events tell them."""
+    """The statuses that the email has gone through, as its events tell them."""
     email.refresh_from_db()
     statuses = [Status.SENDING_TO_NOTIFY.value]
     for event in email.events.all():

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def finished_rows(number: int) -> None:
-    """Store e-mails to which nothing will happen any more."""
+    """Store emails to which nothing will happen any more."""
     final = sorted(FINAL)
     EmailMessage.objects.bulk_create(
         EmailMessage(
@@ -174,8 +174,8 @@ def test_an_email_that_makes_trouble_does_not_hold_up_the_others(
     assert fine.status == Status.SENT_TO_NOTIFY
     assert [(record.levelno, record.getMessage()) for record in caplog.records if record.name.endswith("sync")] == [
         # Twice: it is the only one left, and is tried once more before the run ends
-        (logging.ERROR, f"E-mail {troubled.pk}: could not be dealt with"),
-        (logging.ERROR, f"E-mail {troubled.pk}: could not be dealt with"),
+        (logging.ERROR, f"Email {troubled.pk}: could not be dealt with"),
+        (logging.ERROR, f"Email {troubled.pk}: could not be dealt with"),
     ]
 
 

@@ -206,7 +206,7 @@ def test_a_notification_that_may_be_anothers_is_left_until_that_one_is_clear(clo
     delivery.deliver(second.pk)
     go_on(first, clock)
     second.refresh_from_db()
-    # One notification, two e-mails that may own it
+    # One notification, two emails that may own it
     assert outcomes(first) == ["unclear", "not-found-yet"]
     assert first.due_at == second.unclear_until
     go_on(second, clock)

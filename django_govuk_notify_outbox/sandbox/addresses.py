@@ -1,4 +1,4 @@
-"""E-mail addresses: which ones Notify takes, how it writes them, and the ones that mean something to it."""
+"""Email addresses: which ones Notify takes, how it writes them, and the ones that mean something to it."""
 
 import re
 
@@ -43,12 +43,12 @@ def is_valid(address: str) -> bool:
 
 
 def is_simulated(address: str) -> bool:
-    """Tell whether Notify only pretends to accept e-mails to it: 201, and nothing is stored."""
+    """Tell whether Notify only pretends to accept emails to it: 201, and nothing is stored."""
     return normalise(address).lower() in _SIMULATED
 
 
 def outcome_for(address: str) -> str:
-    """Return the status in which an e-mail to it ends. Another case means another address, so delivered."""
+    """Return the status in which an email to it ends. Another case means another address, so delivered."""
     return _OUTCOMES.get(normalise(address), "delivered")
 
 

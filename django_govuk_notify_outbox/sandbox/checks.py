@@ -1,4 +1,4 @@
-"""Keeps the sandbox out of production, where it would swallow e-mails and show them to anybody."""
+"""Keeps the sandbox out of production, where it would swallow emails and show them to anybody."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def check_not_in_production(app_configs: Sequence[AppConfig] | None, **kwargs: o
         return []
     return [
         Error(
-            "The GOV.UK Notify sandbox is installed and DEBUG is False. It delivers no e-mail, and shows "
+            "The GOV.UK Notify sandbox is installed and DEBUG is False. It delivers no email, and shows "
             "all that it was given to anybody who asks.",
             hint=(
                 'Remove "django_govuk_notify_outbox.sandbox" from INSTALLED_APPS in production. '

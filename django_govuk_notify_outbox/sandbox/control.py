@@ -28,7 +28,7 @@ class Sandbox:
         self.test_api_key = defaults.TEST_API_KEY
 
     def reset(self) -> None:
-        """Forget all e-mails, requests and faults, and go back to real time."""
+        """Forget all emails, requests and faults, and go back to real time."""
         self._call("reset", {})
 
     def set_clock(self, now: datetime | None) -> None:
@@ -39,7 +39,7 @@ class Sandbox:
         self._call("clock", {"now": None if now is None else now.isoformat()})
 
     def set_timing(self, *, sending_after: float, final_after: float) -> None:
-        """Set how many seconds after their creation new e-mails are sending, and have their final status."""
+        """Set how many seconds after their creation new emails are sending, and have their final status."""
         self._call("timing", {"sending_after": sending_after, "final_after": final_after})
 
     def add_fault(
@@ -60,9 +60,9 @@ class Sandbox:
 
         on: "POST" or "GET". times: how many requests. email_address: only POSTs to it.
         status, body (text, or what JSON can hold), location: what is answered. cut: close the connection unanswered.
-        accept: store the e-mail all the same. delay: seconds to wait before the answer; without an answer of its
+        accept: store the email all the same. delay: seconds to wait before the answer; without an answer of its
         own the request is handled after the wait, or before it if accept is true.
-        hidden_for: seconds of the sandbox's clock for which an accepted e-mail can't be found.
+        hidden_for: seconds of the sandbox's clock for which an accepted email can't be found.
         """
         self._call(
             "faults",
@@ -81,7 +81,7 @@ class Sandbox:
         )
 
     def emails(self) -> list[dict[str, Any]]:
-        """Return the e-mails that were accepted, in that order."""
+        """Return the emails that were accepted, in that order."""
         return self._call("emails")  # type: ignore[no-any-return]
 
     def requests(self) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ class Sandbox:
         return self._call("requests")  # type: ignore[no-any-return]
 
     def set_status(self, notification_id: UUID | str, status: str) -> None:
-        """Give an e-mail a status at once, for good."""
+        """Give an email a status at once, for good."""
         self._call(f"emails/{notification_id}/status", {"status": status})
 
     def _call(self, path: str, data: dict[str, Any] | None = None) -> Any:

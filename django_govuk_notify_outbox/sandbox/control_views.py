@@ -56,7 +56,7 @@ def _add_fault(**values: Any) -> None:
 def _set_status(notification_id: UUID, status: str) -> None:
     row = Notification.objects.filter(notification_id=notification_id).first()
     if row is None:
-        raise LookupError(f"The sandbox has no e-mail with the id {notification_id}.")
+        raise LookupError(f"The sandbox has no email with the id {notification_id}.")
     if not status:
         raise ValueError("The status is empty.")
     row.force_status(status, SandboxState.load().now())

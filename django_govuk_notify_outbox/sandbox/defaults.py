@@ -29,7 +29,7 @@ _TEMPLATES = (
     Template(
         id=UUID(TEMPLATE_ID),
         subject="Hello ((name))",
-        body="Hello ((name)),\n\nThis e-mail comes from the sandbox.",
+        body="Hello ((name)),\n\nThis email comes from the sandbox.",
     ),
     Template(
         id=UUID(PLAIN_TEMPLATE_ID),

@@ -36,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a request comes to: an answer, and perhaps an e-mail to store first."""
+    """What a request comes to: an answer, and perhaps an email to store first."""
 
     response: HttpResponse
     to_store: Notification | None = None
@@ -108,7 +108,7 @@ def _play(rule: faults.Rule, request: HttpRequest, log: ApiRequest, work: Callab
 
     def handle() -> HttpResponse:
         if not logged.exists():
-            # A late e-mail of one test must not turn up in the next one.
+            # A late email of one test must not turn up in the next one.
             return responses.sandbox_error("The sandbox was reset while this request waited.")
         return _settle(partial(work, SandboxState.load(), hidden_for=rule.hidden_for), None)
 
@@ -121,7 +121,7 @@ def _play(rule: faults.Rule, request: HttpRequest, log: ApiRequest, work: Callab
 
 
 def _settle(work: Callable[[], Answer], log: ApiRequest | None) -> HttpResponse:
-    """Do the work and write what came of it: the e-mail and the log of the request in one transaction."""
+    """Do the work and write what came of it: the email and the log of the request in one transaction."""
     try:
         answer = work()
         if answer.to_store is not None:

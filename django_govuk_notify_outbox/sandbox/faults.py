@@ -1,4 +1,4 @@
-"""Things that go wrong on demand: errors, silence, slowness, redirects, and e-mails that show up late."""
+"""Things that go wrong on demand: errors, silence, slowness, redirects, and emails that show up late."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What the sandbox stores: e-mails that it accepted, requests that it got, faults to play, its clock.
+"""What the sandbox stores: emails that it accepted, requests that it got, faults to play, its clock.
 
 Times are microseconds since 1970, see clock.py.
 """
@@ -91,7 +91,7 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
 
 
 class Notification(models.Model):
-    """An e-mail that was accepted.
+    """An email that was accepted.
 
     Its status is no column: it follows from sending_at and final_at (never, if empty) and the time of the question.
     So nothing has to run in the background, and the clock can be moved both ways.

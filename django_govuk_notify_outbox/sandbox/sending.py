@@ -1,4 +1,4 @@
-"""Accepting an e-mail: all checks in Notify's order, then the row to store."""
+"""Accepting an email: all checks in Notify's order, then the row to store."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from .services import LIVE, TEAM, ApiKey, Service, Template
 def accept_email(
     body: bytes, *, service: Service, key: ApiKey, state: SandboxState, hidden_for: float = 0.0
 ) -> tuple[Notification, Rendered, bool]:
-    """Return the e-mail, its text, and whether it is to be stored. Raises ApiError if Notify would refuse it."""
+    """Return the email, its text, and whether it is to be stored. Raises ApiError if Notify would refuse it."""
     now = state.now()
     data = validation.email_request(body, now=now)
     template = _template(service, UUID(data["template_id"]))
@@ -76,7 +76,7 @@ def _check_recipient(service: Service, key: ApiKey, address: str) -> None:
 
 
 def _check_no_files(service: Service, personalisation: dict[str, Any]) -> None:
-    # Files by e-mail need contact details, which a service in the sandbox doesn't have.
+    # Files by email need contact details, which a service in the sandbox doesn't have.
     if any(isinstance(value, dict) and "file" in value for value in personalisation.values()):
         raise BadRequestError(
             "Send files by email has not been set up - add contact details for your service at "

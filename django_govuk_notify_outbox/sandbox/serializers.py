@@ -7,14 +7,14 @@ from .models import FINAL_STATUSES, Notification
 from .rendering import Rendered
 from .services import Service
 
-# Keys of other kinds of notification, of parts of Notify that e-mails don't use.
+# Keys of other kinds of notification, of parts of Notify that emails don't use.
 _ALWAYS_EMPTY = dict.fromkeys(
     ("created_by_name", *(f"line_{number}" for number in range(1, 7)), "phone_number", "postage", "postcode")
 )
 
 
 def accepted(notification: Notification, *, service: Service, rendered: Rendered, root: str) -> dict[str, Any]:
-    """Return the answer to an e-mail that was accepted."""
+    """Return the answer to an email that was accepted."""
     template = str(notification.template_id)
     return {
         "id": str(notification.notification_id),

@@ -64,7 +64,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8020, help="port; 0 picks a free one (%(default)s)")
     parser.add_argument("--database", type=Path, help="SQLite file to keep; otherwise nothing is kept")
     parser.add_argument(
-        "--sending-after", type=float, default=1.0, help="seconds until an e-mail is sending (%(default)s)"
+        "--sending-after", type=float, default=1.0, help="seconds until an email is sending (%(default)s)"
     )
     parser.add_argument(
         "--final-after", type=float, default=2.0, help="seconds until it has its final status (%(default)s)"

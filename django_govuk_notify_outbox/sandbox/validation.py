@@ -42,7 +42,7 @@ _REFERENCE_LENGTH = 1000
 
 
 def email_request(body: bytes, *, now: int) -> dict[str, Any]:
-    """Return the properties of a request to send an e-mail. Raises ValidationError or BadRequestError."""
+    """Return the properties of a request to send an email. Raises ValidationError or BadRequestError."""
     data = _parse(body)
     _check(data, _EMAIL, required=("email_address", "template_id"), now=now)
     return data  # type: ignore[no-any-return]

@@ -1,1 +1,1 @@
-"""Booking an appointment at a register office: a small service that confirms by e-mail."""
+"""Booking an appointment at a register office: a small service that confirms by email."""

@@ -1,4 +1,4 @@
-"""Appointments in the admin, with links to the e-mails that were sent about them."""
+"""Appointments in the admin, with links to the emails that were sent about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django_govuk_notify_outbox.models import EmailMessage
 
 @admin.register(Appointment)
 class AppointmentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django has no such class at run time
-    """Appointments. Their e-mails open in the outbox's own pages."""
+    """Appointments. Their emails open in the outbox's own pages."""
 
     list_display = ("reference", "name", "place", "date", "time", "confirmation_email")
     list_filter = ("place", "date")

@@ -15,8 +15,8 @@ from django_govuk_notify_outbox.utils import send_email_notification
 def book(*, name: str, email_address: str, place: str, date: dt.date, time: dt.time) -> Appointment:
     """Save an appointment together with its confirmation.
 
-    Both or neither: if anything in the block fails, no e-mail goes out for an appointment that does not exist. The
-    e-mail leaves after the commit, in the worker, so nobody waits for Notify here.
+    Both or neither: if anything in the block fails, no email goes out for an appointment that does not exist. The
+    email leaves after the commit, in the worker, so nobody waits for Notify here.
     """
     appointment = Appointment(name=name, email_address=email_address, place=place, date=date, time=time)
     with transaction.atomic():
@@ -26,7 +26,7 @@ def book(*, name: str, email_address: str, place: str, date: dt.date, time: dt.t
 
 
 def remind(appointment: Appointment) -> EmailMessage:
-    """Send the details of an appointment once more, and keep the e-mail among its reminders."""
+    """Send the details of an appointment once more, and keep the email among its reminders."""
     with transaction.atomic():
         email = _write_to(appointment)
         appointment.reminders.add(email)
@@ -44,7 +44,7 @@ def _write_to(appointment: Appointment) -> EmailMessage:
             "place": appointment.get_place_display(),
             "reference": appointment.reference,
         },
-        # Shown on Notify's own pages beside the e-mail: whoever answers the telephone can find it there
+        # Shown on Notify's own pages beside the email: whoever answers the telephone can find it there
         reference=appointment.reference,
     )
 

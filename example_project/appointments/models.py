@@ -1,4 +1,4 @@
-"""Appointments, each linked to the e-mails that were sent about it."""
+"""Appointments, each linked to the emails that were sent about it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Appointment(models.Model):
     time = models.TimeField()
     created_at = models.DateTimeField("booked", auto_now_add=True)
 
-    # SET_NULL: e-mails are personal data and are deleted after a while; the appointment stays.
+    # SET_NULL: emails are personal data and are deleted after a while; the appointment stays.
     # The "+" leaves EmailMessage without a name for the way back, which nothing here needs.
     confirmation = models.ForeignKey(
         EmailMessage, on_delete=models.SET_NULL, null=True, editable=False, related_name="+"

@@ -1,4 +1,4 @@
-"""Pages: a form, an appointment with the progress of its e-mails, and the list of all bookings."""
+"""Pages: a form, an appointment with the progress of its emails, and the list of all bookings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def book(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def appointment(request: HttpRequest, reference: str) -> HttpResponse:
-    """One appointment, and where its e-mails stand."""
+    """One appointment, and where its emails stand."""
     return render(request, "appointments/appointment.html", _context(reference))
 
 
@@ -75,7 +75,7 @@ def remind(request: HttpRequest, reference: str) -> HttpResponse:
 
 @require_GET
 def bookings(request: HttpRequest) -> HttpResponse:
-    """The latest bookings, each with the status of its e-mails."""
+    """The latest bookings, each with the status of its emails."""
     appointments = Appointment.objects.select_related("confirmation").prefetch_related("reminders")
     return render(request, "appointments/bookings.html", {"appointments": appointments[:BOOKINGS_SHOWN]})
 

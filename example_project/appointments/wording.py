@@ -1,4 +1,4 @@
-"""What the person who booked is told about an e-mail. They have never heard of Notify."""
+"""What the person who booked is told about an email. They have never heard of Notify."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`manage.py demo`: five e-mails, each with another fate, followed to their ends in the terminal."""
+"""`manage.py demo`: five emails, each with another fate, followed to their ends in the terminal."""

@@ -57,12 +57,12 @@ def _refuse_mail_of_others() -> None:
     # A worker sends whatever is due, and in a demo that means to the sandbox: real mail would be lost that way
     others = EmailMessage.objects.filter(due_at__isnull=False).exclude(reference__startswith=scenario.REFERENCE_PREFIX)
     if others.exists():
-        raise DemoFailed("This database has e-mails that are yet to be sent or followed. Name an empty one.")
+        raise DemoFailed("This database has emails that are yet to be sent or followed. Name an empty one.")
 
 
 def _start(terminal: Terminal, children: Children, *, deadline: float) -> Sandbox:
     began = time.monotonic()
-    terminal.line(terminal.paint("Five e-mails, five fates", "bold"))
+    terminal.line(terminal.paint("Five emails, five fates", "bold"))
     sandbox_process = children.start(
         "sandbox", (*processes.SANDBOX, "--port", "0", "--sending-after", "0.5", "--final-after", "1.5"), {}
     )
@@ -111,7 +111,7 @@ def _all_final(cases: Mapping[int, Case]) -> bool:
 
 
 def _judge(terminal: Terminal, sandbox: Sandbox, cases: Mapping[int, Case], *, run: str) -> list[str]:
-    """What is wrong; nothing when every e-mail ended as expected and Notify holds exactly what it should."""
+    """What is wrong; nothing when every email ended as expected and Notify holds exactly what it should."""
     held = Counter(email["reference"] for email in sandbox.emails())
     rolled_back = scenario.reference(run, scenario.ROLLED_BACK)
     rolled_back_exists = bool(held[rolled_back]) or EmailMessage.objects.filter(reference=rolled_back).exists()
@@ -128,13 +128,13 @@ def _judge(terminal: Terminal, sandbox: Sandbox, cases: Mapping[int, Case], *, r
         if (count := held[email.reference]) != case.accepted:
             problems.append(f"{case.label}: Notify should have it {int(case.accepted)} times, but has it {count} times")
     ours = {scenario.reference(run, case.label) for case in CASES} | {rolled_back}
-    # An interrupted demo may have left e-mails in a database that is kept
+    # An interrupted demo may have left emails in a database that is kept
     strangers = sum(not str(name).startswith(scenario.REFERENCE_PREFIX) for name in held - Counter(ours))
     if strangers:
-        problems.append(f"Notify holds {strangers} e-mails that nobody here sent")
+        problems.append(f"Notify holds {strangers} emails that nobody here sent")
     if not problems:
         accepted = sum(case.accepted for case in CASES)
-        terminal.line(f"The sandbox holds the {accepted} e-mails that Notify accepted, each of them once.")
+        terminal.line(f"The sandbox holds the {accepted} emails that Notify accepted, each of them once.")
     return problems
 
 

@@ -13,7 +13,7 @@ from django_govuk_notify_outbox.utils import send_email_notification
 
 Status = EmailMessage.Status
 
-#: Every e-mail of every demo has a reference that begins like this.
+#: Every email of every demo has a reference that begins like this.
 REFERENCE_PREFIX = "demo-"
 
 ROLLED_BACK = "rolled back"
@@ -30,7 +30,7 @@ _PERSONALISATION = {
 
 @dataclass(frozen=True)
 class Case:
-    """One e-mail: what is particular about it, and its end."""
+    """One email: what is particular about it, and its end."""
 
     label: str
     email_address: str
@@ -60,13 +60,13 @@ def prepare(sandbox: Sandbox) -> None:
 
 
 def send_all(run: str) -> dict[int, Case]:
-    """Save the e-mails of all cases in one transaction; the cases by the e-mails' keys."""
+    """Save the emails of all cases in one transaction; the cases by the emails' keys."""
     with transaction.atomic():
         return {_send(run, case).pk: case for case in CASES}
 
 
 def send_and_roll_back(run: str) -> None:
-    """Save one more e-mail in a transaction that then fails."""
+    """Save one more email in a transaction that then fails."""
     try:
         with transaction.atomic():
             _send(run, Case(ROLLED_BACK, ROLLED_BACK_ADDRESS, expected=""))
@@ -89,5 +89,5 @@ def _send(run: str, case: Case) -> EmailMessage:
 
 
 def reference(run: str, label: str) -> str:
-    """The reference of one e-mail of one run."""
+    """The reference of one email of one run."""
     return f"{REFERENCE_PREFIX}{run}-{label.replace(' ', '-')}"

@@ -1,4 +1,4 @@
-"""The e-mails' stories, line by line as they happen, and the table at their end."""
+"""The emails' stories, line by line as they happen, and the table at their end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PREFIX_WIDTH = len("  0.00 s  ") + _LABEL_WIDTH + 2 + _STATUS_WIDTH + 2
 
 
 class Timeline:
-    """Prints each event of some e-mails once."""
+    """Prints each event of some emails once."""
 
     def __init__(self, terminal: Terminal, cases: Mapping[int, Case], started: dt.datetime) -> None:
         self._terminal = terminal
@@ -39,11 +39,11 @@ class Timeline:
         self._seen: set[int] = set()
 
     def saved(self, email: EmailMessage) -> None:
-        """Tell that an e-mail has been saved."""
+        """Tell that an email has been saved."""
         self._line(email.created_at, self._cases[email.pk].label, email.status, "Saved, to be sent after the commit.")
 
     def rolled_back(self, at: dt.datetime) -> None:
-        """Tell of the e-mail that there is not."""
+        """Tell of the email that there is not."""
         self._line(at, ROLLED_BACK, "", "Its transaction failed: no row, and nothing to send.")
 
     def show_news(self) -> None:
@@ -62,9 +62,9 @@ class Timeline:
 
 
 def show_table(terminal: Terminal, cases: Mapping[int, Case], *, rolled_back_exists: bool) -> None:
-    """Print what became of each e-mail beside what should have."""
+    """Print what became of each email beside what should have."""
     emails = EmailMessage.objects.in_bulk(list(cases))
-    rows = [("E-mail", "Expected", "Seen", "Attempts", "Seconds", "Verdict")]
+    rows = [("Email", "Expected", "Seen", "Attempts", "Seconds", "Verdict")]
     fine = []
     for pk, case in cases.items():
         email = emails[pk]

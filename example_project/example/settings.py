@@ -66,7 +66,7 @@ CELERY_BROKER_URL = env("CELERY_BROKER_URL", "folder://localhost")
 if CELERY_BROKER_URL.startswith("folder:"):
     CELERY_BROKER_TRANSPORT_OPTIONS = folder_broker.options(VAR / "broker")
 
-# E-mails that failed to be sent, and those whose fate is open, are looked after by this task. While no worker runs,
+# Emails that failed to be sent, and those whose fate is open, are looked after by this task. While no worker runs,
 # beat goes on adding it to the queue; "expires" makes the worker throw away all but the last of those.
 SYNC_INTERVAL = float(env("SYNC_INTERVAL", "5"))
 CELERY_BEAT_SCHEDULE = {
@@ -120,7 +120,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        # Pages that ask for an e-mail's status every second would fill the screen
+        # Pages that ask for an email's status every second would fill the screen
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # "Sending due task" and "succeeded in", twice a second
         "celery.beat": {"level": "WARNING"},

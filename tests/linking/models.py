@@ -1,4 +1,4 @@
-"""Models of a user's that link to e-mails."""
+"""Models of a user's that link to emails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django_govuk_notify_outbox.models import EmailMessage
 
 
 class Licence(models.Model):
-    """Somebody's licence, with the e-mails about it."""
+    """Somebody's licence, with the emails about it."""
 
     decision = models.ForeignKey(EmailMessage, null=True, on_delete=models.SET_NULL, related_name="+")
     reminders = models.ManyToManyField(EmailMessage, related_name="licences")

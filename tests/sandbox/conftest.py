@@ -36,12 +36,12 @@ class Api:
         return self.client.generic(method, path, data, content_type="application/json", headers=headers)
 
     def post(self, **values: Any) -> Any:
-        """Send an e-mail, a plain one to Amala unless told otherwise."""
+        """Send an email, a plain one to Amala unless told otherwise."""
         body = {"email_address": ADDRESS, "template_id": defaults.PLAIN_TEMPLATE_ID, **values}
         return self.request("POST", "/v2/notifications/email", body)
 
     def send(self, **values: Any) -> str:
-        """Send an e-mail that is accepted, and return its id."""
+        """Send an email that is accepted, and return its id."""
         response = self.post(**values)
         assert response.status_code == 201, response.content
         return str(response.json()["id"])

@@ -87,7 +87,7 @@ def test_mistakes_are_explained(live_server: LiveServer) -> None:
     with pytest.raises(SandboxError, match="The times are numbers of seconds"):
         sandbox.set_timing(sending_after=-1, final_after=0)
     missing = uuid4()
-    with pytest.raises(SandboxError, match=f"no e-mail with the id {missing}"):
+    with pytest.raises(SandboxError, match=f"no email with the id {missing}"):
         sandbox.set_status(missing, "delivered")
     notification_id = Api(Client()).send()
     with pytest.raises(SandboxError, match="The status is empty"):

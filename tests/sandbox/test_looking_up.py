@@ -26,7 +26,7 @@ def test_notification_has_every_key_that_notify_gives(api: Api) -> None:
 
     row = Notification.objects.get()
     assert api.look_up(notification_id) == {
-        "body": "Hello Amala,\n\nThis e-mail comes from the sandbox.",
+        "body": "Hello Amala,\n\nThis email comes from the sandbox.",
         "completed_at": None,
         "cost_details": {},
         "cost_in_pounds": 0.0,
@@ -124,7 +124,7 @@ def test_reference_with_nul_is_a_500(api: Api) -> None:
 
 
 def _insert(count: int, **values: Any) -> list[str]:
-    """Store e-mails a second apart, and return their ids, newest first."""
+    """Store emails a second apart, and return their ids, newest first."""
     rows = [
         Notification(
             service_id=UUID(defaults.SERVICE_ID),

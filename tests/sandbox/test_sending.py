@@ -43,7 +43,7 @@ def _template(monkeypatch: pytest.MonkeyPatch, **values: Any) -> str:
             defaults.TEMPLATE_ID,
             {"name": "Amala"},
             "Hello Amala",
-            "Hello Amala,\n\nThis e-mail comes from the sandbox.",
+            "Hello Amala,\n\nThis email comes from the sandbox.",
         ),
         (
             defaults.APPOINTMENT_TEMPLATE_ID,
@@ -86,7 +86,7 @@ def test_values_are_inserted_as_text(api: Api, value: object, in_subject: str, i
     content = api.post(template_id=defaults.TEMPLATE_ID, personalisation={"name": value}).json()["content"]
 
     assert content["subject"] == in_subject
-    assert content["body"] == f"{in_body}\n\nThis e-mail comes from the sandbox."
+    assert content["body"] == f"{in_body}\n\nThis email comes from the sandbox."
 
 
 @pytest.mark.parametrize("value", ["yes", "Y", True, "true", "include", "show"])

@@ -28,7 +28,7 @@ class Timeline:
         self.api.control("clock", now=self.now.isoformat())
 
     def send(self, address: str = ADDRESS) -> str:
-        """Send an e-mail now."""
+        """Send an email now."""
         with freeze_time(self.now):
             return self.api.send(email_address=address)
 

@@ -16,7 +16,7 @@ register = template.Library()
 
 @register.filter
 def words(email: EmailMessage) -> Words:
-    """An e-mail's status for the person who booked."""
+    """An email's status for the person who booked."""
     return WORDS[email.status]
 
 

@@ -1,4 +1,4 @@
-"""``manage.py demo``: five e-mails, five fates."""
+"""``manage.py demo``: five emails, five fates."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ INTERRUPTED_EXIT_CODE = 130
 
 
 class Command(BaseCommand):
-    """Shows and checks the whole road of an e-mail, with nothing mocked."""
+    """Shows and checks the whole road of an email, with nothing mocked."""
 
     help = (
-        "Sends five e-mails through a real worker and beat to a sandbox, and prints what becomes of them. "
+        "Sends five emails through a real worker and beat to a sandbox, and prints what becomes of them. "
         "Everything is kept in a temporary folder, unless DATABASE_URL or CELERY_BROKER_URL name other places. "
         "Ends with 1 if anything is not as expected."
     )

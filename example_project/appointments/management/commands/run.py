@@ -78,7 +78,7 @@ def _start(children: Children, *, wanted_port: int) -> list[tuple[str, str]]:
         notify = os.environ["GOVUK_NOTIFY_BASE_URL"]
     else:
         port = str(free_port(SANDBOX_PORT))
-        # It keeps its e-mails beside ours, which are followed by Notify's ids over a restart
+        # It keeps its emails beside ours, which are followed by Notify's ids over a restart
         database = str(settings.VAR / "sandbox.sqlite3")
         sandbox = children.start("sandbox", (*processes.SANDBOX, "--port", port, "--database", database), {})
         ready = children.wait_until_said(sandbox, processes.SANDBOX_READY, seconds=READY_WITHIN)
