@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -24,22 +27,14 @@ else:
     _Admin = admin.ModelAdmin
 
 _BIGGEST_PK = 2**63 - 1
+_LONGEST_TEXT = 2000
 
 
 @admin.register(EmailMessage)
 class EmailMessageAdmin(_Admin):
     """What happened to an email: the list, and one page with its story."""
 
-    list_display = (
-        "id",
-        "status_tag",
-        "email_address",
-        "template_id",
-        "created_at",
-        "attempts",
-        "next",
-        "last_error",
-    )
+    list_display = ("id", "status_tag", "email_address", "template", "created", "attempts", "next", "last_error")
     list_display_links = ("id", "status_tag")
     list_filter = ("status", "created_at")
     search_fields = ("email_address", "reference", "notify_id")
@@ -56,7 +51,7 @@ class EmailMessageAdmin(_Admin):
                 "fields": (
                     "email_address",
                     "template_id",
-                    "personalisation",
+                    "personalisation_as_json",
                     "reference",
                     "email_reply_to_id",
                     "one_click_unsubscribe_url",
@@ -114,6 +109,25 @@ class EmailMessageAdmin(_Admin):
             email.get_status_display(),
         )
 
+    @admin.display(description=_("template"), ordering="template_id")
+    def template(self, email: EmailMessage) -> SafeString:
+        """The beginning of the template's id, to tell templates apart; the whole of it on hovering."""
+        return format_html('<abbr class="outbox-id" title="{0}">{1}</abbr>', email.template_id, email.template_id[:8])
+
+    @admin.display(description=_("created"), ordering="created_at")
+    def created(self, email: EmailMessage) -> SafeString:
+        """The day and the time, to the second."""
+        local = timezone.localtime(email.created_at) if timezone.is_aware(email.created_at) else email.created_at
+        return format_html("{}<br>{}", date_format(local, "SHORT_DATE_FORMAT"), local.strftime("%H:%M:%S"))
+
+    @admin.display(description=_("personalisation"))
+    def personalisation_as_json(self, email: EmailMessage) -> SafeString | str:
+        """The personalisation, laid out to be read. Files are shortened."""
+        if email.personalisation is None:
+            return "-"
+        text = json.dumps(_shortened(email.personalisation), indent=2, ensure_ascii=False)
+        return format_html('<pre class="outbox-json">{}</pre>', text)
+
     @admin.display(description=_("next step"), ordering="due_at")
     def next(self, email: EmailMessage) -> str:
         """What happens next, and when."""
@@ -146,6 +160,17 @@ class EmailMessageAdmin(_Admin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody."""
         return False
+
+
+def _shortened(value: Any) -> Any:
+    """The value without the bulk of long texts in it, such as files, which are many screens of base64."""
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return f"{value[:_LONGEST_TEXT]}… ({len(value)} characters)"
+    return value
 
 
 def _next(email: EmailMessage) -> dict[str, Any]:
