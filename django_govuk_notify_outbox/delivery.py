@@ -104,12 +104,12 @@ def _match(email: EmailMessage, answer: Found, *, since: dt.datetime) -> Notific
     A caller's reference may stand for a whole batch, so the address and template must be the email's, the time must
     fit, and no other email may hold it.
     """
-    address = normalise_address(email.email_address)
+    address, template_id = normalise_address(email.email_address), _canonical_id(email.template_id)
     candidates = [
         notification
         for notification in answer.notifications
         if normalise_address(notification.email_address) == address
-        and notification.template_id == _canonical_id(email.template_id)
+        and notification.template_id == template_id
         and notification.created_at >= since
     ]
     ids = [notification.id for notification in candidates]
@@ -147,7 +147,7 @@ def post(claim: Claim) -> Progress:
         case Limited():
             transitions.record_limited(claim, exchange, until=holds.hold_sending())
             return Progress.STOP
-        case TryLater(everybody_waits=everybody_waits):
+        case TryLater(everybody_waits=everybody_waits):  # pragma: no branch  # there is no other outcome
             if everybody_waits:
                 holds.hold_sending()
             transitions.record_try_later(claim, exchange)

@@ -41,7 +41,6 @@ from django_govuk_notify_outbox.outcomes import (
 REFUSALS = frozenset({400, 413, 422})
 #: Notify's list of notifications, a page.
 PAGE_SIZE = 250
-_MAX_PAGES = 40
 _MAX_TEXT = 20_000
 
 
@@ -78,7 +77,7 @@ def find(reference: str, *, since: dt.datetime) -> Found | NoAnswer:
     older_than: str | None = None
     try:
         client = _client()
-        for _page in range(_MAX_PAGES):
+        while True:
             with _quiet_client():
                 body = client.get_all_notifications(template_type="email", reference=reference, older_than=older_than)
             page = [_notification(item) for item in body["notifications"]]

@@ -143,6 +143,19 @@ def test_the_page_shows_personalisation_as_text_and_runs_nothing_in_it(
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
 
 
+def test_the_page_lays_personalisation_out_and_shortens_files(admin_client: Client, make_email: MakeEmail) -> None:
+    email = make_email(personalisation={"name": "Siân", "files": [{"file": "x" * 5000}], "number": 1})
+    url = reverse("admin:django_govuk_notify_outbox_emailmessage_change", args=[email.pk])
+    html = admin_client.get(url).content.decode()
+    assert "&quot;name&quot;: &quot;Siân&quot;,\n" in html
+    assert "x" * 2000 + "… (5000 characters)&quot;" in html
+    assert "x" * 2001 not in html
+
+
+def test_the_page_of_an_email_without_personalisation_says_so(admin_client: Client, make_email: MakeEmail) -> None:
+    assert "Personalisation: - Reference:" in page(admin_client, make_email(personalisation=None))
+
+
 def test_nothing_can_be_added_changed_or_deleted(admin_client: Client, make_email: MakeEmail) -> None:
     email = make_email()
     before = EmailMessage.objects.values().get()

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -80,8 +81,14 @@ def project(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tasks, "_pusher", tasks._Pusher())
     with configured(broker_url=project.broker, broker_transport_options=options, task_default_queue=project.queue):
         yield project
-        with app.connection_for_write() as broker:
-            broker.default_channel.queue_delete(project.queue)
+        delete_queue(project.queue)
+
+
+def delete_queue(name: str) -> None:
+    """Delete a queue of the broker, with all that waits in it."""
+    with app.connection_for_write() as broker:
+        channel: Any = broker.default_channel
+        channel.queue_delete(name)
 
 
 @contextmanager
@@ -157,8 +164,7 @@ def test_emails_whose_push_was_lost_are_sent_by_sync(project: Project, sandbox: 
     nowhere = f"{project.queue}-without-a-worker"
     with configured(task_default_queue=nowhere):
         emails = [send() for _ in range(5)]
-        with app.connection_for_write() as broker:
-            broker.default_channel.queue_delete(nowhere)
+        delete_queue(nowhere)
     with (
         project.running("worker", "--concurrency", "1"),
         project.running("beat", "--schedule", str(project.folder / "s")),
