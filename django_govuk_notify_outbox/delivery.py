@@ -63,7 +63,9 @@ def deliver(pk: int) -> Progress:
         transitions.abandon(email)
         return Progress.GO_ON
     claim = transitions.claim_attempt(email)
-    return Progress.GO_ON if claim is None else post(claim)
+    if claim is None:
+        return Progress.STOP if holds.is_sending_held() else Progress.GO_ON
+    return post(claim)
 
 
 def _may_act(email: EmailMessage) -> bool:
@@ -84,8 +86,10 @@ def _ask(claim: Claim) -> Progress:
     if isinstance(answer, NoAnswer):
         transitions.record_no_answer(claim, answer.exchange)
         return Progress.GO_ON
+    # In this order: one that is under way no more by the time of the first line is among those held in the second
+    others_until = _others_under_way(email)
     match = _match(email, answer, since=since)
-    ask_again_at = _others_under_way(email) if match else _under_way(email)
+    ask_again_at = others_until if match else _under_way(email)
     if ask_again_at is not None:
         transitions.record_not_found_yet(claim, answer.exchange, ask_again_at=ask_again_at)
     elif match is not None:

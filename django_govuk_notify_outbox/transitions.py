@@ -17,7 +17,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -163,15 +163,14 @@ def record_unclear(claim: Claim, exchange: Exchange, *, finished: bool) -> bool:
 
 
 def record_found(claim: Claim, notification: Notification, exchange: Exchange) -> bool:
-    """Record that Notify has the email of the unclear attempt. False: another worker owns the row now."""
+    """Record that Notify has the email of the unclear attempt. False: another worker or email was quicker."""
     status = FROM_NOTIFY.get(notification.status, Status.SENT_TO_NOTIFY)
-    return _record_question(
-        claim,
-        exchange,
-        Outcome.FOUND,
-        _at_notify(status, notification.id, timezone.now()),
-        notify_status=notification.status,
-    )
+    changes = _at_notify(status, notification.id, timezone.now())
+    try:
+        return _record_question(claim, exchange, Outcome.FOUND, changes, notify_status=notification.status)
+    except IntegrityError:
+        # Another email with the same reference has just taken the notification. Ask again when the lease is over
+        return False
 
 
 def record_not_found_yet(claim: Claim, exchange: Exchange, *, ask_again_at: dt.datetime) -> bool:

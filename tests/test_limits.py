@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from django_govuk_notify_outbox import delivery, holds, sync
+from django_govuk_notify_outbox import delivery, holds, sync, transitions
 from django_govuk_notify_outbox.models import EmailMessage, Hold
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
@@ -57,6 +57,27 @@ def test_nothing_is_sent_until_the_silence_is_over_and_then_all_goes_out(
         (Status.SENT_TO_NOTIFY, 1),
     ]
     assert first.pk < second.pk
+
+
+def test_a_run_stops_when_another_process_has_met_the_limit(
+    clock: Clock, sandbox: Sandbox, make_email: MakeEmail
+) -> None:
+    email = make_email()
+    holds.hold_sending()
+    assert delivery.deliver(email.pk) is delivery.Progress.STOP
+    clock.move(holds.SENDING_HOLD)
+    assert delivery.deliver(email.pk) is delivery.Progress.GO_ON
+
+
+def test_an_email_in_another_workers_hands_does_not_stop_a_run(
+    clock: Clock, sandbox: Sandbox, make_email: MakeEmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    email = make_email()
+    claim = transitions.claim_attempt
+    # The other worker is quicker between this one's reading and its claim
+    monkeypatch.setattr(transitions, "claim_attempt", lambda email: claim(email) and claim(email))
+    assert delivery.deliver(email.pk) is delivery.Progress.GO_ON
+    assert posts(sandbox) == 0
 
 
 def test_limits_never_use_up_an_emails_retries(

@@ -256,6 +256,14 @@ def test_a_second_acceptance_is_told_and_changes_nothing(make_email: MakeEmail) 
     assert [event.outcome for event in email.events.all()] == ["accepted-again"]
 
 
+def test_a_notification_that_another_email_holds_is_not_taken(make_email: MakeEmail) -> None:
+    holder, email = make_email(SENT, notify_id=NOTIFY_ID), make_email(RETRYING)
+    before = row(holder), row(email)
+    assert transitions.record_found(claim_for(email), notification("delivered"), NOTHING) is False
+    assert (row(holder), row(email)) == before
+    assert EmailMessageEvent.objects.count() == 0
+
+
 def test_the_same_acceptance_twice_is_told_once(make_email: MakeEmail) -> None:
     claim = transitions.claim_attempt(make_email())
     assert claim is not None
