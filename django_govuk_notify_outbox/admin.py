@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 else:
     _Admin = admin.ModelAdmin
 
-_BIGGEST_PK = 2**63 - 1
+# A number of this many digits may be greater than any key, and a much longer one is more than int() takes
+_PK_DIGITS = 19
 _LONGEST_TEXT = 2000
 
 
@@ -93,8 +94,8 @@ class EmailMessageAdmin(_Admin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        matches = Q(normalised_address=normalise_address(term)) | Q(reference_digest=digest(term))
-        if term.isdecimal() and int(term) <= _BIGGEST_PK:
+        matches = Q(address_digest=digest(normalise_address(term))) | Q(reference_digest=digest(term))
+        if term.isdecimal() and len(term) < _PK_DIGITS:
             matches |= Q(pk=int(term))
         with contextlib.suppress(ValueError):
             matches |= Q(notify_id=uuid.UUID(term))
@@ -189,4 +190,6 @@ def _mood(status: str) -> str:
 
 
 def _event_mood(event: EmailMessageEvent) -> str:
-    return "worrying" if event.exception and event.status not in FINAL else _mood(event.status)
+    is_worrying = event.exception and event.status not in FINAL
+    is_worrying = is_worrying or event.outcome == EmailMessageEvent.Outcome.ACCEPTED_AGAIN
+    return "worrying" if is_worrying else _mood(event.status)

@@ -1,4 +1,4 @@
-"""How often Notify is asked about an email that it has accepted."""
+"""How often Notify is asked: what became of an email that it has, and whether it has one whose attempt is unclear."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import datetime as dt
 SHORTEST = 5.0
 #: The most time between two looks.
 LONGEST = 6 * 3600.0
+#: The most time between two questions about an unclear attempt: the email may still have to be sent.
+LONGEST_SILENCE = 600.0
 #: The wait before the next look, as a share of the email's age: news is at most a quarter older than it need be, and
 #: an email is looked up some fifty times in its life rather than tens of thousands.
 SHARE = 0.25
@@ -22,3 +24,12 @@ def next_look(*, accepted_at: dt.datetime, now: dt.datetime) -> dt.datetime | No
     if age >= GIVE_UP_AFTER:
         return None
     return now + dt.timedelta(seconds=min(max(age * SHARE, SHORTEST), LONGEST))
+
+
+def next_question(*, attempt_started_at: dt.datetime, now: dt.datetime) -> dt.datetime:
+    """When to ask again about an unclear attempt, after a question that Notify did not answer.
+
+    There is no end to it: nothing may be sent, and nothing called failed, before Notify has answered.
+    """
+    age = (now - attempt_started_at).total_seconds()
+    return now + dt.timedelta(seconds=min(max(age * SHARE, SHORTEST), LONGEST_SILENCE))

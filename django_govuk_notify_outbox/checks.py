@@ -38,6 +38,7 @@ def register() -> None:
     """Make ``manage.py check`` run these checks."""
     checks.register(check_settings)
     checks.register(check_unknown_settings)
+    checks.register(check_celery_app)
     checks.register(check_schedule_in_settings)
     checks.register(check_schedule_in_database, checks.Tags.database)
 
@@ -95,6 +96,14 @@ def check_schedule_in_database(
         # The first migrate: the table is not there yet
         return []
     return [] if is_scheduled else [_not_scheduled()]
+
+
+def check_celery_app(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report that the project's Celery app is not there, so that emails would be pushed to no broker or a wrong one."""
+    if not tasks.is_app_missing():
+        return []
+    hint = "Import it in your project's __init__.py, as Celery's guide for Django says: from .celery import app"
+    return [checks.Warning("No Celery app has been made when Django starts.", hint=hint, id=_id("W003"))]
 
 
 def _not_scheduled() -> checks.CheckMessage:

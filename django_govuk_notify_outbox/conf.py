@@ -6,9 +6,8 @@ What is wrong with a value is reported by ``checks.py``; here a wrong value rais
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -24,6 +23,9 @@ DEFAULT_TIMEOUT = 30.0
 
 DEFAULT_RETRY_INTERVALS = (5, 10, 60, 120, 240, 480, 960, 1920)
 DEFAULT_ABANDON_AFTER = 3600
+
+# Some thirty years: dates end before much more than that
+_LONGEST = 1e9
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # The client reads a key from its end: the service's id, a hyphen, the secret. The name before them may be missing.
@@ -72,7 +74,7 @@ class Setting:
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LONGEST
 
 
 def _api_key_problem(value: Any) -> str | None:
@@ -147,4 +149,5 @@ def unknown_names() -> list[str]:
 
 def beat_schedule() -> dict[str, Any]:
     """The project's CELERY_BEAT_SCHEDULE, or an empty one."""
-    return dict(getattr(settings, "CELERY_BEAT_SCHEDULE", None) or {})
+    schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", None)
+    return dict(schedule) if isinstance(schedule, Mapping) else {}

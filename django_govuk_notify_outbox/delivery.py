@@ -16,19 +16,16 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import uuid
 
-from django.db.models import Max
 from django.utils import timezone
 
-from django_govuk_notify_outbox import conf, holds, notify, transitions
-from django_govuk_notify_outbox.models import EmailMessage, email_rows, normalise_address
+from django_govuk_notify_outbox import conf, holds, matching, notify, transitions
+from django_govuk_notify_outbox.models import EmailMessage, email_rows
 from django_govuk_notify_outbox.outcomes import (
     Accepted,
-    Found,
+    Exchange,
     Limited,
     NoAnswer,
-    Notification,
     Refused,
     TryLater,
     Unclear,
@@ -81,15 +78,16 @@ def _is_too_late(email: EmailMessage) -> bool:
 def _ask(claim: Claim) -> Progress:
     """Find out what became of the unclear attempt; post only when Notify certainly does not have the email."""
     email = claim.email
+    # Before the question, which may take long: an email that was not there when it was asked may be there by now
+    under_way_until = _until(email.unclear_until)
     since = _aware(claim.attempt_started_at) - dt.timedelta(seconds=CLOCK_TOLERANCE)
     answer = notify.find(email.reference, since=since)
     if isinstance(answer, NoAnswer):
         transitions.record_no_answer(claim, answer.exchange)
         return Progress.GO_ON
-    # In this order: one that is under way no more by the time of the first line is among those held in the second
-    others_until = _others_under_way(email)
-    match = _match(email, answer, since=since)
-    ask_again_at = others_until if match else _under_way(email)
+    others = matching.unclear_others(email)
+    match = matching.choose(email, answer.notifications, others=others, since=since)
+    ask_again_at = _until(*(other.unclear_until for other in others)) if match else under_way_until
     if ask_again_at is not None:
         transitions.record_not_found_yet(claim, answer.exchange, ask_again_at=ask_again_at)
     elif match is not None:
@@ -97,42 +95,25 @@ def _ask(claim: Claim) -> Progress:
     elif conf.retry_interval(claim.attempt) is None or _is_too_late(email):
         transitions.record_given_up(claim, answer.exchange)
     else:
-        new_claim = transitions.claim_new_attempt(claim, answer.exchange)
-        return Progress.GO_ON if new_claim is None else post(new_claim)
+        return _post_again(claim, answer.exchange)
     return Progress.GO_ON
 
 
-def _match(email: EmailMessage, answer: Found, *, since: dt.datetime) -> Notification | None:
-    """The oldest notification that can only have come from the unclear attempt.
-
-    A caller's reference may stand for a whole batch, so the address and template must be the email's, the time must
-    fit, and no other email may hold it.
-    """
-    address, template_id = normalise_address(email.email_address), _canonical_id(email.template_id)
-    candidates = [
-        notification
-        for notification in answer.notifications
-        if normalise_address(notification.email_address) == address
-        and notification.template_id == template_id
-        and notification.created_at >= since
-    ]
-    ids = [notification.id for notification in candidates]
-    held = set(email_rows().filter(notify_id__in=ids).values_list("notify_id", flat=True)) if ids else set()
-    return next((notification for notification in candidates if notification.id not in held), None)
+def _post_again(claim: Claim, exchange: Exchange) -> Progress:
+    new_claim = transitions.claim_new_attempt(claim, exchange)
+    if new_claim is not None:
+        return post(new_claim)
+    if not holds.is_sending_held():
+        return Progress.GO_ON
+    ask_again_at = timezone.now() + dt.timedelta(seconds=holds.SENDING_HOLD)
+    transitions.record_not_found_yet(claim, exchange, ask_again_at=ask_again_at)
+    return Progress.STOP
 
 
-def _under_way(email: EmailMessage) -> dt.datetime | None:
-    """Until when the email's own request may still reach Notify; None when it can't any more."""
-    until = email.unclear_until
-    return until if until is not None and until > timezone.now() else None
-
-
-def _others_under_way(email: EmailMessage) -> dt.datetime | None:
-    """Until when a notification like this email's may belong to another one, whose own answer is still to come."""
-    others = email_rows().to_send().with_reference(email.reference).with_address(email.email_address)
-    under_way = others.exclude(pk=email.pk).filter(unclear_until__gt=timezone.now())
-    until: dt.datetime | None = under_way.aggregate(until=Max("unclear_until"))["until"]
-    return until
+def _until(*moments: dt.datetime | None) -> dt.datetime | None:
+    """The last of the moments that are still to come; None when there is none."""
+    now = timezone.now()
+    return max((moment for moment in moments if moment is not None and moment > now), default=None)
 
 
 def post(claim: Claim) -> Progress:
@@ -157,14 +138,6 @@ def post(claim: Claim) -> Progress:
             transitions.record_try_later(claim, exchange)
             return Progress.STOP if everybody_waits else Progress.GO_ON
     return Progress.GO_ON
-
-
-def _canonical_id(template_id: str) -> str:
-    """A template's id as Notify writes it: it also takes one in capitals, in braces or without hyphens."""
-    try:
-        return str(uuid.UUID(template_id))
-    except ValueError:
-        return template_id
 
 
 def _aware(moment: dt.datetime) -> dt.datetime:

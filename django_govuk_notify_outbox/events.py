@@ -52,7 +52,7 @@ def write(
         previous_status=email.status,
         status=status,
         attempt=news.attempt,
-        notify_status=news.notify_status[:64],
+        notify_status=news.notify_status,
         http_status=exchange.http_status,
         error_type=exchange.error_type,
         message=exchange.message,
@@ -66,10 +66,9 @@ def log(event: EmailMessageEvent) -> None:
     """Write one line about the event, without anything personal: not even Notify's message, which may quote it."""
     logger.log(
         _level(event),
-        "Email %s: %s %s, status %s",
+        "Email %s: %s, status %s",
         event.email_message_id,
-        event.kind,
-        event.outcome or event.notify_status,
+        f"{event.kind} {event.outcome}".rstrip(),
         event.status,
         extra={
             "email_message_pk": event.email_message_id,

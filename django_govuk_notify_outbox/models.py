@@ -32,9 +32,12 @@ def normalise_address(email_address: str) -> str:
     return email_address.strip(_STRIPPED).lower()
 
 
-def digest(reference: str) -> str:
-    """A short stand-in for a reference, of fixed length, that every database can index and compares exactly."""
-    return hashlib.blake2b(reference.encode(), digest_size=16).hexdigest()
+def digest(text: str) -> str:
+    """A short stand-in for a text, of fixed length, that every database can index and compares exactly.
+
+    MariaDB compares texts themselves without regard to case and accents, and cannot index long ones.
+    """
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def new_reference() -> str:
@@ -64,7 +67,7 @@ class EmailMessageQuerySet(models.QuerySet["EmailMessage"]):
 
     def with_address(self, email_address: str) -> EmailMessageQuerySet:
         """Those to this address, whatever its case and the white space around it."""
-        return self.filter(normalised_address=normalise_address(email_address))
+        return self.filter(address_digest=digest(normalise_address(email_address)))
 
     def with_reference(self, reference: str) -> EmailMessageQuerySet:
         """Those with exactly this reference."""
@@ -82,7 +85,7 @@ class EmailMessage(models.Model):
 
     # What the caller asked for, as given. Blank means "not given"
     email_address = models.CharField(_("recipient"), max_length=MAX_ADDRESS_LENGTH)
-    normalised_address = models.CharField(max_length=MAX_ADDRESS_LENGTH, editable=False)
+    address_digest = models.CharField(max_length=32, editable=False)
     template_id = models.CharField(_("template"), max_length=MAX_ID_LENGTH)
     personalisation: models.Field[Any, Any] = JSONTextField(_("personalisation"), blank=True)
     reference = models.CharField(_("reference"), max_length=MAX_REFERENCE_LENGTH)
@@ -116,7 +119,7 @@ class EmailMessage(models.Model):
         verbose_name_plural = _("emails")
         indexes = (
             models.Index(fields=["due_at", "status"], name="govuk_outbox_due"),
-            models.Index(fields=["normalised_address"], name="govuk_outbox_address"),
+            models.Index(fields=["address_digest"], name="govuk_outbox_address"),
             models.Index(fields=["reference_digest"], name="govuk_outbox_reference"),
             models.Index(fields=["status", "created_at"], name="govuk_outbox_status"),
             models.Index(fields=["created_at"], name="govuk_outbox_created"),
@@ -143,7 +146,7 @@ class EmailMessage(models.Model):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will happen to this email any more."""
+        """Whether the email's fate is known: Notify delivered it, could not deliver it, or never got it."""
         return self.status in FINAL
 
 
@@ -207,7 +210,7 @@ class EmailMessageEvent(models.Model):
     attempt = models.PositiveIntegerField(_("attempt"), null=True)
     source = models.CharField(_("learnt from"), max_length=16, choices=Source.choices)
     # Notify's own word for the status, kept even where the library does not know it
-    notify_status = models.CharField(_("Notify's status"), max_length=64, blank=True)
+    notify_status = models.CharField(_("Notify's status"), max_length=255, blank=True)
     http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
     error_type = models.CharField(_("error type"), max_length=255, blank=True)
     message = models.TextField(_("message"), blank=True)

@@ -45,7 +45,9 @@ _MAX_TEXT = 20_000
 
 
 def send(payload: dict[str, Any]) -> Outcome:
-    """Post one email, once, and say what came of it. Takes up to twice the TIMEOUT setting, in seconds.
+    """Post one email, once, and say what came of it.
+
+    Notify has the TIMEOUT setting's seconds to connect, and as many again between any two bytes of its answer.
 
     ``payload`` is the body as ``NotificationsAPIClient.send_email_notification`` would make it. It is posted with the
     client's ``post``, because clients before 12.2 do not know every parameter.
@@ -84,6 +86,8 @@ def find(reference: str, *, since: dt.datetime) -> Found | NoAnswer:
             found += page
             if len(page) < PAGE_SIZE or page[-1].created_at < since:
                 break
+            if str(page[-1].id) == older_than:
+                raise ValueError("The same page came twice.")
             older_than = str(page[-1].id)
     except Exception as error:
         return NoAnswer(_exchange(error, started))
@@ -135,10 +139,13 @@ def _outcome(error: Exception, exchange: Exchange) -> Outcome:
 
 
 def _never_connected(cause: BaseException | None) -> bool:
-    """Whether a request failed before a byte of it was sent."""
+    """Whether a request failed before a byte of it was sent.
+
+    Not by a ``ProxyError``: urllib3 raises it too when a proxy cuts the connection after it took the whole request. A
+    connection to the proxy that was never made is found beneath it.
+    """
     never = (
         requests.exceptions.ConnectTimeout,
-        requests.exceptions.ProxyError,
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidSchema,
         requests.exceptions.MissingSchema,
@@ -166,10 +173,11 @@ def _notification(body: Any) -> Notification:
     created_at = dt.datetime.fromisoformat(body["created_at"])
     return Notification(
         id=uuid.UUID(body["id"]),
-        status=str(body["status"]),
+        status=_storable(str(body["status"]))[:255],
         email_address=str(body["email_address"]),
         template_id=str(uuid.UUID(body["template"]["id"])),
         created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=dt.UTC),
+        text=f"{body.get('subject')}\n{body.get('body')}",
     )
 
 
@@ -184,7 +192,8 @@ def _exchange(error: Exception, started: float) -> Exchange:
         error_type=_storable(error_type)[:255],
         message=_storable(message),
         exception=f"{type(error).__module__}.{type(error).__qualname__}",
-        traceback=_storable("".join(traceback.format_exception(error))),
+        # Its end says what was raised
+        traceback=_storable("".join(traceback.format_exception(error))[-_MAX_TEXT:]),
         duration=time.monotonic() - started,
     )
 

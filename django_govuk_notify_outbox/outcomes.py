@@ -29,6 +29,8 @@ class Notification:
     email_address: str
     template_id: str
     created_at: dt.datetime
+    #: Subject and body as the recipient sees them. Personal: not to be kept.
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def run() -> None:
     rows = email_rows()
     if not rows.due(timezone.now()).exists():
         return
-    # Longer than the slowest single step; renewed between steps
+    # Longer than steps take, and renewed between them. Should one take longer, the claims keep two runs apart
     lease = holds.Lease(holds.SYNC, seconds=2 * conf.timeout() + 10)
     if not lease.take():
         return
@@ -46,8 +46,10 @@ def _work_off(rows: EmailMessageQuerySet, act: Callable[[int], Progress], *, bud
     started_at = timezone.now()
     ends_at = time.monotonic() + budget
     batch: list[int] = []
+    troubled: set[int] = set()
     while True:
-        previous, batch = batch, list(rows.due(started_at).values_list("pk", flat=True)[:BATCH_SIZE])
+        due = rows.due(started_at).exclude(pk__in=troubled)
+        previous, batch = batch, list(due.values_list("pk", flat=True)[:BATCH_SIZE])
         # What was acted on is due later than this run's start. What is still due cannot be acted on now
         if not batch or batch == previous:
             return
@@ -58,5 +60,6 @@ def _work_off(rows: EmailMessageQuerySet, act: Callable[[int], Progress], *, bud
                 if act(pk) is Progress.STOP:
                     return
             except Exception:
-                # One row's trouble must not hold up the others; its lease brings it back
+                # One row's trouble must not hold up the others. If it was claimed, its lease brings it back
                 logger.exception("Email %s: could not be dealt with", pk)
+                troubled.add(pk)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, current_app, shared_task
@@ -51,7 +52,7 @@ def push(pk: int) -> None:
     try:
         _pusher.push(pk)
     except Exception:
-        logger.warning("Email %s: not pushed, since the broker cannot be reached; sync will send it", pk, exc_info=True)
+        logger.warning("Email %s: could not be pushed to the broker; sync will send it", pk, exc_info=True)
 
 
 class _Pusher:
@@ -97,8 +98,19 @@ _pusher = _Pusher()
 
 def scheduled_in_settings() -> bool:
     """Whether the project's Celery settings have beat run ``sync``."""
-    entries = {**conf.beat_schedule(), **(current_app.conf.beat_schedule or {})}
-    return any(entry.get("task") == sync.name for entry in entries.values())
+    celerys = current_app.conf.beat_schedule
+    entries = [*conf.beat_schedule().values(), *(celerys.values() if isinstance(celerys, Mapping) else ())]
+    # An entry is a dictionary or one of Celery's own objects
+    return any(sync.name in (_value_of(entry, "task"), getattr(entry, "task", None)) for entry in entries)
+
+
+def _value_of(entry: object, key: str) -> object:
+    return entry.get(key) if isinstance(entry, Mapping) else None
+
+
+def is_app_missing() -> bool:
+    """Whether tasks would go to Celery's default app, since the project's own has not been imported."""
+    return bool(send.app.main == "default")
 
 
 def forget_failed_push() -> None:

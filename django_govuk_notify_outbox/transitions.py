@@ -35,8 +35,6 @@ from django_govuk_notify_outbox.statuses import FINAL, FROM_NOTIFY, Status, is_f
 
 #: Seconds before Notify is asked about an unclear attempt that has no retry interval of its own.
 ASK_AFTER = 5.0
-#: Seconds before the question is put again when Notify did not answer it.
-ASK_AGAIN_AFTER = 60.0
 #: Seconds that a lease lasts beyond the slowest request, for the statements around it.
 LEASE_MARGIN = 10.0
 
@@ -79,8 +77,9 @@ def claim_new_attempt(claim: Claim, exchange: Exchange) -> Claim | None:
     """Turn a claim to ask into a claim to post, since Notify does not have the email. None: the claim is lost."""
     email, status = claim.email, Status.RETRYING_SEND_TO_NOTIFY
     news = News(attempt=claim.attempt, exchange=exchange)
+    changed_at = email.status_changed_at if email.status == status else timezone.now()
     with transaction.atomic(using=write_database()):
-        new_claim = _begin_attempt(email, _still_ours(claim), status=status)
+        new_claim = _begin_attempt(email, _still_ours(claim), status=status, status_changed_at=changed_at)
         if new_claim is None:
             return None
         event = write(email, status, Kind.QUESTION, Source.LOOK_UP, Outcome.NOT_FOUND, news)
@@ -111,7 +110,10 @@ def _lease_from(now: dt.datetime) -> dt.datetime:
 
 
 def record_accepted(claim: Claim, notify_id: uuid.UUID, exchange: Exchange) -> bool:
-    """Record that Notify has the email, however late the news. False: it already had it, which is an event too."""
+    """Record that Notify has the email, however late the news. False: the row knew, or is gone.
+
+    That Notify has accepted it twice is an event.
+    """
     changes = _at_notify(Status.SENT_TO_NOTIFY, notify_id, timezone.now())
     if _record_attempt(claim, exchange, Outcome.ACCEPTED, changes):
         return True
@@ -180,9 +182,8 @@ def record_not_found_yet(claim: Claim, exchange: Exchange, *, ask_again_at: dt.d
 
 def record_no_answer(claim: Claim, exchange: Exchange) -> bool:
     """Record that Notify did not answer: the attempt stays unclear. False: another worker owns the row now."""
-    seconds = conf.retry_interval(claim.attempt) or ASK_AGAIN_AFTER
-    due_at = timezone.now() + dt.timedelta(seconds=seconds)
-    return _record_question(claim, exchange, Outcome.NO_ANSWER, {"due_at": due_at})
+    changes = {"due_at": cadence.next_question(attempt_started_at=claim.attempt_started_at, now=timezone.now())}
+    return _record_question(claim, exchange, Outcome.NO_ANSWER, changes)
 
 
 def record_given_up(claim: Claim, exchange: Exchange) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
@@ -52,8 +53,7 @@ def send_email_notification(
     now = timezone.now()
     email = EmailMessage(
         email_address=address,
-        # Lower case may be longer: that of "İ" is two characters
-        normalised_address=validation.text("email_address", normalise_address(address), max_length=MAX_ADDRESS_LENGTH),
+        address_digest=digest(normalise_address(address)),
         template_id=validation.required_text(
             "template_id", validation.without_uuid(template_id), max_length=MAX_ID_LENGTH
         ),
@@ -76,5 +76,7 @@ def send_email_notification(
         tasks.push(email.pk)
 
     database = email._state.db  # noqa: SLF001  # the name that Django documents
-    transaction.on_commit(push, using=database, robust=True)
+    # With autocommit turned off nobody tells when the caller commits: sync sends the email then
+    with contextlib.suppress(transaction.TransactionManagementError):
+        transaction.on_commit(push, using=database, robust=True)
     return email

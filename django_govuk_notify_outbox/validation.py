@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.functional import Promise
+
+#: Two files of the greatest size that Notify takes, as base64, with room to spare; and well below the greatest
+#: statement that MariaDB takes by default, 16 MB.
+MAX_JSON_LENGTH = 6_000_000
+MAX_JSON_DEPTH = 50
 
 
 def text(name: str, value: object, *, max_length: int | None = None) -> str:
@@ -51,34 +57,42 @@ def json_value(name: str, value: object) -> Any:
         return None
     try:
         encoded = json.dumps(value, default=_as_client_does)
+        plain = json.loads(encoded)
     except TypeError as error:
         raise TypeError(f"{name} holds something that cannot be sent as JSON: {error}.") from None
     except (ValueError, RecursionError):
-        raise ValueError(f"{name} cannot be sent as JSON: it contains itself, or is nested too deeply.") from None
-    plain = json.loads(encoded)
+        raise ValueError(f"{name} cannot be sent as JSON: it contains itself, or too much of something.") from None
+    if len(encoded) > MAX_JSON_LENGTH:
+        raise ValueError(f"{name} must be at most {MAX_JSON_LENGTH} characters of JSON; it is {len(encoded)}.")
     _check_tree(name, plain)
     return plain
 
 
 def _as_client_does(value: object) -> Any:
-    """What ``json.dumps`` makes of a value that it doesn't know. Sets are the client's addition, lazy texts ours."""
+    """What ``json.dumps`` makes of a value that it doesn't know. Sets are the client's addition, the rest ours."""
     if isinstance(value, set):
         return list(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     if isinstance(value, Promise):
         return str(value)
     raise TypeError(f"a {type(value).__name__}")
 
 
 def _check_tree(name: str, value: Any) -> None:
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            _check_characters(name, item)
-        elif isinstance(item, list):
-            waiting += item
-        elif isinstance(item, dict):
-            waiting += [*item.keys(), *item.values()]
+    level: list[Any] = [value]
+    for _depth in range(MAX_JSON_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                _check_characters(name, item)
+            elif isinstance(item, list):
+                below += item
+            elif isinstance(item, dict):
+                below += [*item.keys(), *item.values()]
+        level = below
+    if level:
+        raise ValueError(f"{name} is nested more than {MAX_JSON_DEPTH} levels deep.")
 
 
 def _check_characters(name: str, plain: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +20,9 @@ from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.sandbox.process import running_sandbox
 from django_govuk_notify_outbox.statuses import FINAL, TO_SEND, Status
-from tests.celery_app import app
+
+#: Celery would take it for the broker of this process too. It is that of the tests that start workers.
+BROKER_OF_WORKERS = os.environ.pop("CELERY_BROKER_URL", "")
 
 Frozen = FrozenDateTimeFactory | StepTickTimeFactory | TickingDateTimeFactory
 MakeEmail = Callable[..., EmailMessage]
@@ -97,7 +100,7 @@ def make_email(db: None) -> MakeEmail:
         elif status not in TO_SEND:
             values |= {"attempts": 1, "attempt_started_at": now, "notify_id": uuid.uuid4(), "sent_at": now}
         values |= overrides
-        values["normalised_address"] = models.normalise_address(values["email_address"])
+        values["address_digest"] = models.digest(models.normalise_address(values["email_address"]))
         values["reference_digest"] = models.digest(values["reference"])
         return EmailMessage.objects.create(**values)
 
@@ -105,11 +108,9 @@ def make_email(db: None) -> MakeEmail:
 
 
 @pytest.fixture
-def eager_tasks() -> Iterator[None]:
+def eager_tasks(settings: Settings) -> None:
     """Celery tasks run where they are sent from, through the same push as ever."""
-    app.conf.task_always_eager = True
-    yield
-    app.conf.task_always_eager = False
+    settings.CELERY_TASK_ALWAYS_EAGER = True
 
 
 @pytest.fixture(autouse=True)

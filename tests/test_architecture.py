@@ -20,7 +20,7 @@ LAYERS = (
     "fields statuses outcomes conf cadence",
     "models",
     "events holds wording",
-    "transitions",
+    "transitions matching",
     "notify",
     "delivery",
     "tracking",

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import celery.schedules
 import pytest
+from celery import Celery
+from celery.beat import ScheduleEntry
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -54,6 +57,7 @@ def ids(settings: Settings, values: dict[str, Any]) -> list[str]:
         ({"SEND_TO_NOTIFY_ABANDON_AFTER": 0}, ["E004"]),
         ({"SEND_TO_NOTIFY_ABANDON_AFTER": "3600"}, ["E004"]),
         ({"SEND_TO_NOTIFY_ABANDON_AFTER": float("inf")}, ["E004"]),
+        ({"SEND_TO_NOTIFY_ABANDON_AFTER": 1e300}, ["E004"]),
         ({"TIMEOUT": -1}, ["E005"]),
         ({"TIMEOUT": (3, 30)}, ["E005"]),
         ({"BASE_URL": "http://localhost:8020"}, []),
@@ -101,16 +105,23 @@ def test_defaults_are_those_of_the_documentation(settings: Settings) -> None:
     assert [conf.retry_interval(attempt) for attempt in range(1, 10)] == [5, 10, 60, 120, 240, 480, 960, 1920, None]
 
 
+def test_a_project_whose_celery_app_is_not_imported_is_told() -> None:
+    assert checks.check_celery_app(None) == []
+    try:
+        Celery("default").set_current()
+        assert [message.id for message in checks.check_celery_app(None)] == ["django_govuk_notify_outbox.W003"]
+    finally:
+        app.set_current()
+
+
 class TestSchedule:
     """That nothing runs ``sync`` is noticed, wherever beat keeps its schedule."""
 
     @pytest.fixture(autouse=True)
     def _unscheduled(self, settings: Settings) -> Iterator[None]:
-        settings.CELERY_BEAT_SCHEDULE = None
-        schedule = app.conf.beat_schedule
-        app.conf.beat_schedule = {}
+        del settings.CELERY_BEAT_SCHEDULE
         yield
-        app.conf.beat_schedule = schedule
+        app.conf.beat_schedule = {}
 
     def all_messages(self) -> list[str | None]:
         in_settings = checks.check_schedule_in_settings(None)
@@ -135,6 +146,20 @@ class TestSchedule:
     def test_in_celerys_own_settings_is_fine(self) -> None:
         app.conf.beat_schedule = {"x": {"task": "django_govuk_notify_outbox.tasks.sync", "schedule": 5}}
         assert self.all_messages() == []
+
+    @pytest.mark.django_db
+    def test_one_of_celerys_own_entries_is_fine(self, settings: Settings) -> None:
+        entry = ScheduleEntry(
+            name="x", task="django_govuk_notify_outbox.tasks.sync", schedule=celery.schedules.schedule(5), app=app
+        )
+        settings.CELERY_BEAT_SCHEDULE = {"x": entry}
+        assert self.all_messages() == []
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize("schedule", ["nonsense", ["x"], {"x": object()}, {"x": {}}, None])
+    def test_one_that_cannot_be_read_stops_no_command(self, settings: Settings, schedule: object) -> None:
+        settings.CELERY_BEAT_SCHEDULE = schedule
+        assert self.all_messages() == ["django_govuk_notify_outbox.W002"]
 
     @pytest.mark.django_db
     @pytest.mark.parametrize(("enabled", "expected"), [(True, []), (False, ["django_govuk_notify_outbox.W002"])])

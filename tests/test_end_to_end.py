@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test import override_settings
 
 from django_govuk_notify_outbox import tasks
 from django_govuk_notify_outbox.models import EmailMessage
@@ -22,7 +23,7 @@ from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.statuses import FINAL
 from django_govuk_notify_outbox.utils import send_email_notification
 from tests.celery_app import app
-from tests.conftest import ADDRESS
+from tests.conftest import ADDRESS, BROKER_OF_WORKERS
 from tests.test_retrying import SERVER_ERROR
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -36,7 +37,7 @@ class Project:
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.folder = folder
         self.queue = f"tests-{uuid.uuid4()}"
-        self.broker = os.environ.get("CELERY_BROKER_URL") or "folder://localhost"
+        self.broker = BROKER_OF_WORKERS or "folder://localhost"
         self.environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
             "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -79,7 +80,11 @@ def project(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -
         folder_broker.register()
         options = folder_broker.options(tmp_path / "broker")
     monkeypatch.setattr(tasks, "_pusher", tasks._Pusher())
-    with configured(broker_url=project.broker, broker_transport_options=options, task_default_queue=project.queue):
+    with configured(
+        CELERY_BROKER_URL=project.broker,
+        CELERY_BROKER_TRANSPORT_OPTIONS=options,
+        CELERY_TASK_DEFAULT_QUEUE=project.queue,
+    ):
         yield project
         delete_queue(project.queue)
 
@@ -94,17 +99,13 @@ def delete_queue(name: str) -> None:
 @contextmanager
 def configured(**changes: object) -> Iterator[None]:
     """The Celery app of this process with other settings for a while."""
-    before = {name: app.conf[name] for name in changes}
-    app.conf.update(changes)
-    # Made from the settings when first asked for, and kept
-    app.amqp.__dict__.pop("queues", None)
-    app.amqp.__dict__.pop("router", None)
-    try:
-        yield
-    finally:
-        app.conf.update(before)
+    with override_settings(**changes):
+        # Made from the settings when first asked for, and kept
         app.amqp.__dict__.pop("queues", None)
         app.amqp.__dict__.pop("router", None)
+        yield
+    app.amqp.__dict__.pop("queues", None)
+    app.amqp.__dict__.pop("router", None)
 
 
 def send(address: str = ADDRESS, **personalisation: str) -> EmailMessage:
@@ -162,7 +163,7 @@ def test_emails_of_all_fates_reach_their_end(project: Project, sandbox: Sandbox)
 
 def test_emails_whose_push_was_lost_are_sent_by_sync(project: Project, sandbox: Sandbox) -> None:
     nowhere = f"{project.queue}-without-a-worker"
-    with configured(task_default_queue=nowhere):
+    with configured(CELERY_TASK_DEFAULT_QUEUE=nowhere):
         emails = [send() for _ in range(5)]
         delete_queue(nowhere)
     with (

@@ -252,6 +252,35 @@ def test_a_certificate_that_cannot_be_trusted_is_found_before_anything_is_sent(
     assert received == [b""]
 
 
+def test_a_proxy_that_cuts_the_connection_after_it_took_the_request_is_unclear(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[bytes] = []
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = "http://notify.example.com"
+
+        def take_and_cut() -> None:
+            connection, _ = listener.accept()
+            received.append(connection.recv(65536))
+            connection.close()
+
+        thread = threading.Thread(target=take_and_cut)
+        thread.start()
+        outcome = notify.send(PAYLOAD)
+        thread.join()
+    assert received[0].startswith(b"POST http://notify.example.com/v2/notifications/email")
+    assert summary(outcome) == ("Unclear", False)
+
+
+def test_a_proxy_that_is_not_there_is_tried_later(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = "http://notify.example.com"
+    assert summary(notify.send(PAYLOAD)) == ("TryLater", False)
+
+
 def test_an_earlier_error_of_the_callers_is_not_taken_for_this_requests(sandbox: Sandbox) -> None:
     sandbox.add_fault(cut=True)
     try:

@@ -15,7 +15,6 @@ from django_govuk_notify_outbox.models import EmailMessage
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.utils import send_email_notification
-from tests.celery_app import app
 from tests.conftest import Clock
 from tests.test_retrying import SERVER_ERROR
 from tests.test_unclear import HTML
@@ -105,7 +104,7 @@ def test_unreachable_notify_and_malformed_key_put_nothing_personal_into_logs(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_task_carries_the_rows_number_and_nothing_else(
-    everything_logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    everything_logged: Callable[[], str], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages: list[str] = []
 
@@ -114,13 +113,13 @@ def test_a_task_carries_the_rows_number_and_nothing_else(
 
     before_task_publish.connect(note)
     email = new_email()
-    monkeypatch.setattr(app.conf, "broker_url", "amqp://127.0.0.1:9//")
+    settings.CELERY_BROKER_URL = "amqp://127.0.0.1:9//"
     monkeypatch.setattr(tasks, "_pusher", tasks._Pusher())
     new_email()
     before_task_publish.disconnect(note)
     assert f"'body': (({email.pk},), {{}}" in messages[0]
     assert_no_mark("".join(messages))
-    assert "not pushed" in everything_logged()
+    assert "could not be pushed" in everything_logged()
     assert_no_mark(everything_logged())
 
 

@@ -22,7 +22,6 @@ from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.statuses import Status
 from django_govuk_notify_outbox.utils import send_email_notification
-from tests.celery_app import app
 from tests.conftest import ADDRESS, Clock
 from tests.linking.models import Licence
 
@@ -100,6 +99,17 @@ class TestTransactions:
         assert licence.decision.status == Status.SENT_TO_NOTIFY
         assert [reminder.status for reminder in licence.reminders.all()] == [Status.SENT_TO_NOTIFY] * 2
 
+    def test_with_autocommit_turned_off_the_row_is_saved_and_left_to_sync(self, sandbox: Sandbox) -> None:
+        transaction.set_autocommit(False)
+        try:
+            email = send()
+            transaction.commit()
+        finally:
+            transaction.set_autocommit(True)
+        EmailMessage.objects.update(due_at=email.created_at)
+        sync.run()
+        assert [accepted["reference"] for accepted in sandbox.emails()] == [email.reference]
+
     def test_the_caller_pays_one_insert_and_one_publish(self, published: list[tuple[object, ...]]) -> None:
         with CaptureQueriesContext(connection) as queries:
             email = send()
@@ -155,12 +165,12 @@ def black_hole() -> Iterator[int]:
 
 
 @pytest.fixture(params=["amqp refused", "amqp black hole", "redis refused", "redis black hole"])
-def dead_broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def dead_broker(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A broker that is not there, or that never answers."""
     transport, kind = request.param.split(maxsplit=1)
     with black_hole() as hole:
         port = 9 if kind == "refused" else hole
-        monkeypatch.setattr(app.conf, "broker_url", f"{transport}://127.0.0.1:{port}/0")
+        settings.CELERY_BROKER_URL = f"{transport}://127.0.0.1:{port}/0"
         monkeypatch.setattr(tasks, "_pusher", tasks._Pusher())
         yield
 
@@ -178,17 +188,21 @@ class TestDeadBroker:
         took = time.monotonic() - started
         # One wait of BROKER_TIMEOUT for all five, not one each
         assert took < 2 * tasks.BROKER_TIMEOUT
-        assert "not pushed" in caplog.text
+        assert "could not be pushed to the broker" in caplog.text
         assert sandbox.requests() == []
         EmailMessage.objects.update(due_at=emails[0].created_at)
         sync.run()
         assert len(sandbox.emails()) == 5
 
     def test_a_push_is_tried_again_after_a_pause(
-        self, dead_broker: None, monkeypatch: pytest.MonkeyPatch, published: list[tuple[object, ...]]
+        self,
+        dead_broker: None,
+        settings: Settings,
+        monkeypatch: pytest.MonkeyPatch,
+        published: list[tuple[object, ...]],
     ) -> None:
         send()
-        monkeypatch.setattr(app.conf, "broker_url", "memory://")
+        settings.CELERY_BROKER_URL = "memory://"
         send()
         assert len(published) == 1
         tasks.forget_failed_push()

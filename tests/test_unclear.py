@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from pytest_django import Settings
 
 from django_govuk_notify_outbox import delivery, holds, notify, sync, transitions
 from django_govuk_notify_outbox.models import EmailMessage
-from django_govuk_notify_outbox.outcomes import Accepted
+from django_govuk_notify_outbox.outcomes import Accepted, NoAnswer
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.statuses import Status
@@ -139,17 +140,20 @@ def test_a_question_without_an_answer_leaves_everything_open(clock: Clock, sandb
     assert posts(sandbox) == 1
 
 
-def test_a_question_after_the_last_interval_is_asked_again_a_minute_later(
-    clock: Clock, sandbox: Sandbox, settings: Settings
-) -> None:
-    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__SEND_TO_NOTIFY_RETRY_INTERVALS = []
+def test_a_question_without_an_answer_is_asked_ever_less_but_without_end(clock: Clock, sandbox: Sandbox) -> None:
     sandbox.add_fault(cut=True)
-    sandbox.add_fault(on="GET", **SERVER_ERROR)
+    sandbox.add_fault(on="GET", times=1000, **SERVER_ERROR)
     email = new_email()
     delivery.deliver(email.pk)
-    go_on(email, clock)
-    assert outcomes(email) == ["unclear", "no-answer"]
-    assert email.due_at == clock.now + dt.timedelta(seconds=transitions.ASK_AGAIN_AFTER)
+    waits = []
+    while clock.now < email.created_at + dt.timedelta(hours=3):
+        go_on(email, clock)
+        assert email.due_at is not None
+        waits.append((email.due_at - clock.now).total_seconds())
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (5, 600)
+    assert 20 < len(waits) < 50
+    assert email.status == Status.RETRYING_SEND_TO_NOTIFY
 
 
 def test_a_worker_that_died_after_its_claim_leaves_a_row_that_is_asked_about(clock: Clock, sandbox: Sandbox) -> None:
@@ -298,7 +302,98 @@ def test_a_new_attempt_waits_while_sending_is_held(clock: Clock, sandbox: Sandbo
     clock.move_to(email.due_at)
     holds.hold_sending()
     delivery.deliver(email.pk)
-    assert outcomes(email) == ["unclear"]
+    email.refresh_from_db()
+    assert outcomes(email) == ["unclear", "not-found-yet"]
+    assert email.due_at == clock.now + dt.timedelta(seconds=holds.SENDING_HOLD)
     assert posts(sandbox) == 1
     go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet", "not-found", "accepted"]
+
+
+def test_a_new_attempt_is_not_made_by_a_worker_that_lost_its_claim_while_it_asked(
+    clock: Clock, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.add_fault(**SERVER_ERROR)
+    email = new_email()
+    delivery.deliver(email.pk)
+    email.refresh_from_db()
+    clock.move_to(email.due_at)
+    find = notify.find
+
+    def slowly(reference: str, *, since: dt.datetime) -> object:
+        answer = find(reference, since=since)
+        with monkeypatch.context() as patch:
+            patch.setattr(notify, "find", find)
+            clock.move(70)
+            delivery.deliver(email.pk)
+        return answer
+
+    monkeypatch.setattr(notify, "find", slowly)
+    delivery.deliver(email.pk)
     assert outcomes(email) == ["unclear", "not-found", "accepted"]
+    assert posts(sandbox) == 2
+
+
+def test_that_notify_did_not_have_it_is_judged_by_the_time_of_the_question(
+    clock: Clock, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.add_fault(cut=True)
+    email = new_email()
+    delivery.deliver(email.pk)
+    find = notify.find
+
+    def slowly(reference: str, *, since: dt.datetime) -> object:
+        answer = find(reference, since=since)
+        clock.move(60)
+        return answer
+
+    monkeypatch.setattr(notify, "find", slowly)
+    # Asked 5 seconds after the attempt, answered 65 seconds after it
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet"]
+    assert posts(sandbox) == 1
+
+
+def test_of_two_unclear_emails_of_a_batch_each_gets_its_own_notification(clock: Clock, sandbox: Sandbox) -> None:
+    first = new_email(reference="batch", personalisation={"name": "Ann"})
+    second = new_email(reference="batch", personalisation={"name": "Anna", "more": ["x", {"y": 1}]})
+    sandbox.add_fault(cut=True)
+    sandbox.add_fault(accept=True, cut=True)
+    delivery.deliver(first.pk)
+    delivery.deliver(second.pk)
+    # Both are due, and nobody is under way any more
+    clock.move(3000)
+    sync.run()
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert outcomes(first) == ["unclear", "not-found", "accepted"]
+    assert outcomes(second) == ["unclear", "found"]
+    assert [accepted["personalisation"]["name"] for accepted in sandbox.emails()] == ["Anna", "Ann"]
+
+
+def test_an_unclear_email_of_another_template_delays_nothing(clock: Clock, sandbox: Sandbox) -> None:
+    email = new_email(reference="batch")
+    other = new_email(reference="batch", template_id=defaults.PLAIN_TEMPLATE_ID)
+    sandbox.add_fault(accept=True, cut=True)
+    sandbox.add_fault(cut=True)
+    delivery.deliver(email.pk)
+    delivery.deliver(other.pk)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "found"]
+
+
+def test_a_server_that_gives_the_same_page_again_and_again_has_not_answered(clock: Clock, sandbox: Sandbox) -> None:
+    page = [
+        {
+            "id": str(uuid.uuid4()),
+            "status": "created",
+            "email_address": "other@example.com",
+            "template": {"id": defaults.TEMPLATE_ID},
+            "created_at": clock.now.isoformat(),
+        }
+    ] * notify.PAGE_SIZE
+    sandbox.add_fault(on="GET", times=5, status=200, body={"notifications": page})
+    answer = notify.find("ours", since=clock.now)
+    assert isinstance(answer, NoAnswer)
+    assert answer.exchange.message == "The same page came twice."
+    assert len(sandbox.requests()) == 2

@@ -1,5 +1,4 @@
 
-
 import django.db.models.deletion
 import django.utils.timezone
 import django_govuk_notify_outbox.fields
@@ -26,7 +25,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('email_address', models.CharField(max_length=400, verbose_name='recipient')),
-                ('normalised_address', models.CharField(editable=False, max_length=400)),
+                ('address_digest', models.CharField(editable=False, max_length=32)),
                 ('template_id', models.CharField(max_length=255, verbose_name='template')),
                 ('personalisation', django_govuk_notify_outbox.fields.JSONTextField(blank=True, verbose_name='personalisation')),
                 ('reference', models.CharField(max_length=1000, verbose_name='reference')),
@@ -47,7 +46,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'email',
                 'verbose_name_plural': 'emails',
-                'indexes': [models.Index(fields=['due_at', 'status'], name='govuk_outbox_due'), models.Index(fields=['normalised_address'], name='govuk_outbox_address'), models.Index(fields=['reference_digest'], name='govuk_outbox_reference'), models.Index(fields=['status', 'created_at'], name='govuk_outbox_status'), models.Index(fields=['created_at'], name='govuk_outbox_created')],
+                'indexes': [models.Index(fields=['due_at', 'status'], name='govuk_outbox_due'), models.Index(fields=['address_digest'], name='govuk_outbox_address'), models.Index(fields=['reference_digest'], name='govuk_outbox_reference'), models.Index(fields=['status', 'created_at'], name='govuk_outbox_status'), models.Index(fields=['created_at'], name='govuk_outbox_created')],
             },
         ),
         migrations.CreateModel(
@@ -61,7 +60,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('sending-to-notify', 'Sending to Notify'), ('retrying-send-to-notify', 'Retrying send to Notify'), ('failed-send-to-notify', 'Failed to send to Notify'), ('sent-to-notify', 'Sent to Notify'), ('notify-created', 'Notify: created'), ('notify-sending', 'Notify: sending'), ('notify-delivered', 'Notify: delivered'), ('notify-temporary-failure', 'Notify: temporary failure'), ('notify-technical-failure', 'Notify: technical failure'), ('notify-permanent-failure', 'Notify: permanent failure')], max_length=32, verbose_name='status after')),
                 ('attempt', models.PositiveIntegerField(null=True, verbose_name='attempt')),
                 ('source', models.CharField(choices=[('sending', 'Sending'), ('look-up', 'Look-up'), ('clock', 'Clock')], max_length=16, verbose_name='learnt from')),
-                ('notify_status', models.CharField(blank=True, max_length=64, verbose_name="Notify's status")),
+                ('notify_status', models.CharField(blank=True, max_length=255, verbose_name="Notify's status")),
                 ('http_status', models.PositiveSmallIntegerField(null=True, verbose_name='HTTP status')),
                 ('error_type', models.CharField(blank=True, max_length=255, verbose_name='error type')),
                 ('message', models.TextField(blank=True, verbose_name='message')),
