@@ -20,6 +20,7 @@ from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.sandbox.process import running_sandbox
 from django_govuk_notify_outbox.statuses import FINAL, TO_SEND, Status
+from tests.celery_app import app
 
 #: Celery would take it for the broker of this process too. It is that of the tests that start workers.
 BROKER_OF_WORKERS = os.environ.pop("CELERY_BROKER_URL", "")
@@ -115,5 +116,16 @@ def eager_tasks(settings: Settings) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_push() -> None:
-    """A push that has not failed yet."""
+    """A push that has not failed yet, and a broker without messages of earlier tests."""
     tasks.forget_failed_push()
+    pushed()
+
+
+def pushed() -> list[Any]:
+    """The messages that wait in the broker, which is in memory, taken out of it."""
+    messages = []
+    with app.connection_for_read() as broker:
+        channel: Any = broker.default_channel
+        while message := channel.basic_get("celery", no_ack=True):
+            messages.append(message)
+    return messages

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery.signals import before_task_publish
 from pytest_django import Settings
 
 from django_govuk_notify_outbox import checks, delivery, sync, tasks, wording
@@ -15,7 +14,7 @@ from django_govuk_notify_outbox.models import EmailMessage
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.utils import send_email_notification
-from tests.conftest import Clock
+from tests.conftest import Clock, pushed
 from tests.test_retrying import SERVER_ERROR
 from tests.test_unclear import HTML
 
@@ -106,19 +105,13 @@ def test_unreachable_notify_and_malformed_key_put_nothing_personal_into_logs(
 def test_a_task_carries_the_rows_number_and_nothing_else(
     everything_logged: Callable[[], str], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    messages: list[str] = []
-
-    def note(**kwargs: object) -> None:
-        messages.append(repr(kwargs))
-
-    before_task_publish.connect(note)
     email = new_email()
+    [message] = pushed()
+    assert message.payload[:2] == [[email.pk], {}]
+    assert_no_mark(repr((message.payload, message.headers, message.properties)))
     settings.CELERY_BROKER_URL = "amqp://127.0.0.1:9//"
     monkeypatch.setattr(tasks, "_pusher", tasks._Pusher())
     new_email()
-    before_task_publish.disconnect(note)
-    assert f"'body': (({email.pk},), {{}}" in messages[0]
-    assert_no_mark("".join(messages))
     assert "could not be pushed" in everything_logged()
     assert_no_mark(everything_logged())
 

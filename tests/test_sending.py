@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from celery.signals import before_task_publish
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from notifications_python_client import NotificationsAPIClient
@@ -22,7 +21,7 @@ from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.statuses import Status
 from django_govuk_notify_outbox.utils import send_email_notification
-from tests.conftest import ADDRESS, Clock
+from tests.conftest import ADDRESS, Clock, pushed
 from tests.linking.models import Licence
 
 
@@ -30,17 +29,9 @@ def send() -> EmailMessage:
     return send_email_notification(ADDRESS, defaults.TEMPLATE_ID, {"name": "Amala"})
 
 
-@pytest.fixture
-def published() -> Iterator[list[tuple[object, ...]]]:
-    """The arguments of every task that is published, as it is."""
-    arguments: list[tuple[object, ...]] = []
-
-    def note(body: tuple[tuple[object, ...], object, object], **kwargs: object) -> None:
-        arguments.append(body[0])
-
-    before_task_publish.connect(note)
-    yield arguments
-    before_task_publish.disconnect(note)
+def pushed_arguments() -> list[list[object]]:
+    """The arguments of every task that waits in the broker."""
+    return [message.payload[0] for message in pushed()]
 
 
 class TestSignature:
@@ -110,11 +101,11 @@ class TestTransactions:
         sync.run()
         assert [accepted["reference"] for accepted in sandbox.emails()] == [email.reference]
 
-    def test_the_caller_pays_one_insert_and_one_publish(self, published: list[tuple[object, ...]]) -> None:
+    def test_the_caller_pays_one_insert_and_one_publish(self) -> None:
         with CaptureQueriesContext(connection) as queries:
             email = send()
         assert [query["sql"].split()[0] for query in queries] == ["INSERT"]
-        assert published == [(email.pk,)]
+        assert pushed_arguments() == [[email.pk]]
 
     def test_the_worker_pays_four_statements(self, sandbox: Sandbox) -> None:
         email = send()
@@ -195,20 +186,16 @@ class TestDeadBroker:
         assert len(sandbox.emails()) == 5
 
     def test_a_push_is_tried_again_after_a_pause(
-        self,
-        dead_broker: None,
-        settings: Settings,
-        monkeypatch: pytest.MonkeyPatch,
-        published: list[tuple[object, ...]],
+        self, dead_broker: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         send()
         settings.CELERY_BROKER_URL = "memory://"
+        monkeypatch.setattr(tasks._pusher, "_pools", {})
         send()
-        assert len(published) == 1
+        assert pushed() == []
         tasks.forget_failed_push()
-        monkeypatch.setattr(tasks, "_pusher", tasks._Pusher())
         last = send()
-        assert published[-1] == (last.pk,)
+        assert pushed_arguments() == [[last.pk]]
 
 
 @pytest.mark.django_db
