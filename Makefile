@@ -29,6 +29,7 @@ format: $(INSTALLED) ## Mend what lint can mend
 
 types: $(INSTALLED) ## Check the types
 	@$(BIN)/mypy
+	@cd example_project && PYTHONPATH=. ../$(BIN)/mypy
 
 migrations: $(INSTALLED) ## Check that the migrations match the models
 	@$(BIN)/python scripts/check_migrations.py
