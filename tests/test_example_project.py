@@ -196,6 +196,7 @@ def test_form_says_what_to_do_about_each_mistake(environment: dict[str, str]) ->
 
 
 @pytest.mark.e2e
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds the process to kill in Linux's /proc")
 @pytest.mark.usefixtures("no_process_stays")
 def test_run_ends_with_an_error_when_one_of_its_processes_ends(environment: dict[str, str]) -> None:
     with manage("run", "--port", "0", environment=environment) as process:

@@ -8,17 +8,16 @@ import multiprocessing
 import os
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import trustme
 import urllib3.exceptions
 from notifications_python_client.errors import HTTPError
 from pytest_django import Settings
@@ -225,15 +224,9 @@ def test_an_answer_that_ends_too_soon_is_unclear(settings: Settings) -> None:
     assert summary(outcome) == ("Unclear", False)
 
 
-def test_a_certificate_that_cannot_be_trusted_is_found_before_anything_is_sent(
-    settings: Settings, tmp_path: Path
-) -> None:
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subject = ["-subj", "/CN=localhost", "-days", "1", "-newkey", "rsa:2048", "-nodes"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(["openssl", "req", "-x509", *subject, *files], check=True, capture_output=True)
+def test_a_certificate_that_cannot_be_trusted_is_found_before_anything_is_sent(settings: Settings) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
     received: list[bytes] = []
 
     def shake_hands(connection: socket.socket) -> None:
