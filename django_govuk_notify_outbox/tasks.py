@@ -76,10 +76,6 @@ class _Pusher:
             self._paused_until = time.monotonic() + PAUSE_AFTER_FAILED_PUSH
             raise
 
-    def resume(self) -> None:
-        """End the pause after a failed push."""
-        self._paused_until = 0.0
-
     def _pool(self) -> ProducerPool:
         app: Celery = send.app
         # A forked process must not share its parent's sockets
@@ -111,8 +107,3 @@ def _value_of(entry: object, key: str) -> object:
 def is_app_missing() -> bool:
     """Whether tasks would go to Celery's default app, since the project's own has not been imported."""
     return bool(send.app.main == "default")
-
-
-def forget_failed_push() -> None:
-    """Push at once again, though the last push failed. For tests."""
-    _pusher.resume()

@@ -115,9 +115,9 @@ def eager_tasks(settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh_push() -> None:
+def fresh_push(monkeypatch: pytest.MonkeyPatch) -> None:
     """A push that has not failed yet, and a broker without messages of earlier tests."""
-    tasks.forget_failed_push()
+    monkeypatch.setattr(tasks, "_pusher", tasks._Pusher())
     pushed()
 
 
