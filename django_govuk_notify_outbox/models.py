@@ -19,6 +19,8 @@ MAX_ADDRESS_LENGTH = 400
 #: Notify accepts references of up to 1,000 characters.
 MAX_REFERENCE_LENGTH = 1000
 MAX_ID_LENGTH = 255
+#: Far beyond any address of a page, and far below what a database takes in one statement.
+MAX_URL_LENGTH = 100_000
 
 # What Notify strips from the ends of an address: white space of any kind, and characters of no width
 _STRIPPED = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u180e\u200b\u200c\u200d\u2060\ufeff"

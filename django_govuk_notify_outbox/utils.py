@@ -16,6 +16,7 @@ from django_govuk_notify_outbox.models import (
     MAX_ADDRESS_LENGTH,
     MAX_ID_LENGTH,
     MAX_REFERENCE_LENGTH,
+    MAX_URL_LENGTH,
     EmailMessage,
     digest,
     new_reference,
@@ -63,7 +64,9 @@ def send_email_notification(
         email_reply_to_id=validation.text(
             "email_reply_to_id", validation.without_uuid(email_reply_to_id), max_length=MAX_ID_LENGTH
         ),
-        one_click_unsubscribe_url=validation.text("one_click_unsubscribe_url", one_click_unsubscribe_url),
+        one_click_unsubscribe_url=validation.text(
+            "one_click_unsubscribe_url", one_click_unsubscribe_url, max_length=MAX_URL_LENGTH
+        ),
         sanitise_content_for=validation.json_value("sanitise_content_for", sanitise_content_for),
         created_at=now,
         status_changed_at=now,

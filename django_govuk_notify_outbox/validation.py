@@ -19,7 +19,7 @@ MAX_JSON_LENGTH = 6_000_000
 MAX_JSON_DEPTH = 50
 
 
-def text(name: str, value: object, *, max_length: int | None = None) -> str:
+def text(name: str, value: object, *, max_length: int) -> str:
     """The argument as text; "" when it is None. Raises TypeError or ValueError if it can't be stored as such."""
     if value is None:
         return ""
@@ -30,7 +30,7 @@ def text(name: str, value: object, *, max_length: int | None = None) -> str:
     # str() alone keeps subclasses whose own text differs, such as the members of an enumeration
     plain = str.__str__(value)
     _check_characters(name, plain)
-    if max_length is not None and len(plain) > max_length:
+    if len(plain) > max_length:
         raise ValueError(f"{name} must be at most {max_length} characters long; it has {len(plain)}.")
     return plain
 

@@ -174,6 +174,11 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         ValueError,
         "template_id must be at most 255 characters long; it has 256.",
     ),
+    "a URL that is too long": (
+        {"one_click_unsubscribe_url": "https://example.gov.uk/" + "x" * 100_000},
+        ValueError,
+        "one_click_unsubscribe_url must be at most 100000 characters long; it has 100023.",
+    ),
     "NUL in the address": (
         {"email_address": SECRET + "\0"},
         ValueError,
