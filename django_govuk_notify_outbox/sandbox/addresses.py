@@ -2,12 +2,14 @@
 
 import re
 
-_ZERO_WIDTH = dict.fromkeys(map(ord, "\u180e\u200b\u200c\u200d\u2060\ufeff"))
+_OBSCURE = dict.fromkeys(map(ord, "\u180e\u200b\u200c\u200d\u2060\ufeff\u00a0\u2028"))
+_WHITE_SPACE = " \t\n\r\x0b\x0c"
 _MAXIMUM_LENGTH = 320
 _MAXIMUM_DOMAIN_LENGTH = 253
 _ADDRESS = re.compile(r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@([^.@\s][^@\s]+)")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
-_TOP_LEVEL = re.compile(r"[a-z]{2,63}|xn--[a-z0-9-]*[a-z0-9]", re.IGNORECASE)
+_MAXIMUM_LABEL_LENGTH = 63
+_LABEL = re.compile(r"[a-z0-9]+(--?[a-z0-9]+)*", re.IGNORECASE)
+_TOP_LEVEL = re.compile(r"[a-z]{2,63}|xn--([a-z0-9]+-)*[a-z0-9]+", re.IGNORECASE)
 
 _SIMULATED = frozenset(f"simulate-delivered{suffix}@notifications.service.gov.uk" for suffix in ("", "-2", "-3"))
 _OUTCOMES = {
@@ -19,8 +21,8 @@ _OUTCOMES = {
 
 
 def normalise(address: str) -> str:
-    """Strip white space around the address and zero-width characters anywhere. Its case is kept, as by Notify."""
-    return address.translate(_ZERO_WIDTH).strip()
+    """Strip white space around the address and obscure characters anywhere. Its case is kept, as by Notify."""
+    return address.translate(_OBSCURE).strip(_WHITE_SPACE)
 
 
 def is_valid(address: str) -> bool:
@@ -37,7 +39,7 @@ def is_valid(address: str) -> bool:
     return (
         len(domain) <= _MAXIMUM_DOMAIN_LENGTH
         and bool(labels)
-        and all(_LABEL.fullmatch(label) for label in labels)
+        and all(len(label) <= _MAXIMUM_LABEL_LENGTH and _LABEL.fullmatch(label) for label in [*labels, top_level])
         and _TOP_LEVEL.fullmatch(top_level) is not None
     )
 

@@ -11,6 +11,7 @@ from .services import ApiKey, Service, find_service
 
 _ALGORITHM = "HS256"
 _CLOCK_SKEW = 30
+_WEEK = 7 * 24 * 3600
 _GENERAL = (
     "Invalid token: make sure your API token matches the example at "
     "https://docs.notifications.service.gov.uk/rest-api.html#authorisation-header"
@@ -22,10 +23,15 @@ def authenticate(header: str, *, now: float) -> tuple[Service, ApiKey]:
     """Return the service and the key that signed the token. Raises AuthError if there is none."""
     token = _token_in(header)
     service = _service_named_in(token)
-    if not service.api_keys:
+    keys = [key for key in service.api_keys if key.revoked_at is None or key.revoked_at > now - _WEEK]
+    if not keys:
         raise AuthError("Invalid token: service has no API keys")
-    for key in service.api_keys:
+    if not service.active:
+        raise AuthError("Invalid token: service is archived")
+    for key in keys:
         if _is_signed_with(token, key.secret, now=now):
+            if key.revoked_at is not None:
+                raise AuthError("Invalid token: API key revoked")
             return service, key
     raise AuthError("Invalid token: API key not found")
 

@@ -1,17 +1,12 @@
-"""Keeps the sandbox out of production, where it would swallow emails and show them to anybody."""
+"""Keeps the sandbox out of production, where it would swallow emails and show them to anybody; checks its settings."""
 
 from collections.abc import Sequence
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-ALLOWED_WITHOUT_DEBUG = "GOVUK_NOTIFY_SANDBOX_ALLOWED_WITHOUT_DEBUG"
-
-
-def is_allowed() -> bool:
-    """Tell whether the sandbox may answer with the settings as they are."""
-    return settings.DEBUG or getattr(settings, ALLOWED_WITHOUT_DEBUG, False) is True
+from . import conf
+from .conf import ALLOWED_WITHOUT_DEBUG, is_allowed
 
 
 @register()
@@ -29,4 +24,27 @@ def check_not_in_production(app_configs: Sequence[AppConfig] | None, **kwargs: o
             ),
             id="govuk_notify_sandbox.E001",
         )
+    ]
+
+
+@register()
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """Report every mistake in the sandbox's settings."""
+    return [
+        *(
+            Error(
+                f"{conf.TEMPLATES} has a mistake: {mistake}",
+                hint='An example: {"0f6d2f5e-…": {"name": "Receipt", "subject": "Your receipt", "body": "((total))"}}.',
+                id="govuk_notify_sandbox.E002",
+            )
+            for mistake in conf.mistakes_in_templates()
+        ),
+        *(
+            Error(f"{name} is not a whole number in its range.", id="govuk_notify_sandbox.E003")
+            for name in conf.mistakes_in_numbers()
+        ),
+        *(
+            Error(f"{name} is no setting of the sandbox.", hint="Is it misspelt?", id="govuk_notify_sandbox.E004")
+            for name in conf.unknown_settings()
+        ),
     ]

@@ -28,16 +28,19 @@ REPLY_TO_ADDRESS = "replies@example.gov.uk"
 _TEMPLATES = (
     Template(
         id=UUID(TEMPLATE_ID),
+        name="Hello",
         subject="Hello ((name))",
         body="Hello ((name)),\n\nThis email comes from the sandbox.",
     ),
     Template(
         id=UUID(PLAIN_TEMPLATE_ID),
+        name="Application received",
         subject="We received your application",
         body="Hello.\n\nWe received your application.",
     ),
     Template(
         id=UUID(APPOINTMENT_TEMPLATE_ID),
+        name="Appointment",
         subject="Your appointment on ((date))",
         body=(
             "Hello ((name)),\n\nYour appointment is on ((date)) at ((time)).\n\n# Where\n\n((place))\n\n"

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from . import faults, responses
+from . import faults, limits, receipts, responses
 from .authentication import authenticate
-from .checks import ALLOWED_WITHOUT_DEBUG, is_allowed
 from .clock import SECOND
+from .conf import ALLOWED_WITHOUT_DEBUG, is_allowed
 from .errors import ApiError
 from .models import ApiRequest, Notification, SandboxState
 from .services import ApiKey, Service
@@ -40,6 +40,7 @@ class Answer:
 
     response: HttpResponse
     to_store: Notification | None = None
+    with_receipt: bool = False
 
 
 Handler = Callable[..., Answer]
@@ -70,10 +71,12 @@ def endpoint(allow: str, handlers: Mapping[str, Handler]) -> View:
         work = partial(_work, request, body, allow, handlers, arguments)
         log = ApiRequest(method=method, path=request.path, query=request.META.get("QUERY_STRING", ""))
         state = SandboxState.load()
-        rule = faults.take(method, body) if state.faults_waiting else None
+        rule = faults.take(method, body, state.now()) if state.faults_waiting else None
         if rule is None:
-            return _settle(partial(work, state, hidden_for=0.0), log)
-        return _play(rule, request, log, work)
+            response = _settle(partial(work, state, hidden_for=0.0), log)
+        else:
+            response = _play(rule, request, log, work)
+        return responses.traced(response, request)
 
     return guarded(view)
 
@@ -127,6 +130,9 @@ def _settle(work: Callable[[], Answer], log: ApiRequest | None) -> HttpResponse:
         if answer.to_store is not None:
             with transaction.atomic(using=router.db_for_write(Notification)):
                 answer.to_store.save(force_insert=True)
+                limits.count(answer.to_store)
+                if answer.with_receipt:
+                    receipts.plan(answer.to_store)
                 _write(log, answer.response)
             return answer.response
         response = answer.response

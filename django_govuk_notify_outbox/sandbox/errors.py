@@ -29,12 +29,27 @@ class ValidationError(ApiError):
 class BadRequestError(ApiError):
     """The request is well formed and can't be done."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, status=400)
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message, status=status)
+
+
+class RateLimitError(ApiError):
+    """The token bucket is empty."""
+
+    def __init__(self, *, key_kind: str, limit: int) -> None:
+        message = f"Exceeded rate limit for key type {key_kind.upper()} of {limit} requests per 60 seconds"
+        super().__init__(message, status=429)
+
+
+class TooManyRequestsError(ApiError):
+    """The service has sent all that it may send today."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Exceeded send limits (email: {limit}) for today", status=429)
 
 
 class NoResultFound(ApiError):
-    """There is no such notification."""
+    """There is no such notification or template."""
 
     def __init__(self) -> None:
         super().__init__("No result found", status=404)

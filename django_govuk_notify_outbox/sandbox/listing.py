@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
-from . import serializers, validation
+from . import conf, serializers, validation
 from .errors import NoResultFound
 from .models import Notification, NotificationQuerySet, SandboxState, digest_of
 from .services import Service
@@ -24,7 +24,7 @@ _SINGLE = ("reference", "include_jobs", "older_than")
 def find(text: str, *, service: Service, now: int) -> Notification:
     """Return the service's notification with this id, made with a key of any kind."""
     notification_id = validation.parse_uuid(text, name="notification_id")
-    rows = Notification.objects.visible_at(now)
+    rows = Notification.objects.visible_at(now, retention_days=conf.retention_days(service))
     row = rows.filter(notification_id=notification_id, service_id=service.id).first()
     if row is None:
         raise NoResultFound
@@ -36,9 +36,10 @@ def page(query: QueryDict, *, service: Service, key_kind: str, state: SandboxSta
     asked = {name: values[0] if name in _SINGLE else values for name, values in query.lists()}
     validation.list_request(asked)
     now = state.now()
-    rows = _search(asked, now=now).filter(service_id=service.id, key_kind=key_kind)
+    rows = _search(asked, service=service, now=now).filter(service_id=service.id, key_kind=key_kind)
     found = [
-        serializers.notification(row, now=now, root=root) for row in rows.order_by("-created_at", "-pk")[:PAGE_SIZE]
+        serializers.notification(row, service=service, now=now, root=root)
+        for row in rows.order_by("-created_at", "-pk")[:PAGE_SIZE]
     ]
     links = {"current": _link(root, asked)}
     if found:
@@ -46,8 +47,8 @@ def page(query: QueryDict, *, service: Service, key_kind: str, state: SandboxSta
     return {"notifications": found, "links": links}
 
 
-def _search(asked: dict[str, Any], *, now: int) -> NotificationQuerySet:
-    rows = Notification.objects.visible_at(now)
+def _search(asked: dict[str, Any], *, service: Service, now: int) -> NotificationQuerySet:
+    rows = Notification.objects.visible_at(now, retention_days=conf.retention_days(service))
     if "reference" in asked:
         if "\0" in asked["reference"]:
             raise ValueError("NUL in the reference")

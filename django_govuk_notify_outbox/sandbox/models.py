@@ -1,4 +1,4 @@
-"""What the sandbox stores: emails that it accepted, requests that it got, faults to play, its clock.
+"""What the sandbox stores: emails that it accepted, requests that it got, receipts to post, faults to play, its clock.
 
 Times are microseconds since 1970, see clock.py.
 """
@@ -18,11 +18,17 @@ CREATED = "created"
 SENDING = "sending"
 FINAL_STATUSES = ("delivered", "temporary-failure", "permanent-failure", "technical-failure")
 
-_LOAD = """
-SELECT frozen_at, sending_after, final_after,
+_COLUMNS = (
+    *("frozen_at", "sending_after", "final_after", "rate_limit", "daily_limit", "callback_url", "callback_token"),
+    "final_spread",
+)
+_LOAD = f"""
+SELECT {", ".join(_COLUMNS)},
        EXISTS(SELECT 1 FROM govuk_notify_sandbox_fault WHERE remaining > 0)
 FROM govuk_notify_sandbox_sandboxstate WHERE id = 1
-"""
+"""  # noqa: S608  names of columns
+
+_DAY = 24 * 3600 * clock.SECOND
 
 
 def digest_of(reference: str) -> str:
@@ -31,11 +37,16 @@ def digest_of(reference: str) -> str:
 
 
 class SandboxState(models.Model):
-    """The one row of settings that can be changed while the sandbox runs."""
+    """The one row of settings that can be changed while the sandbox runs. Where it's empty, see conf.py."""
 
     frozen_at = models.BigIntegerField(null=True)
     sending_after = models.FloatField(default=1.0)
     final_after = models.FloatField(default=2.0)
+    rate_limit = models.IntegerField(null=True)
+    daily_limit = models.IntegerField(null=True)
+    callback_url = models.TextField(null=True)  # noqa: DJ001  "" means none, whatever the settings say
+    callback_token = models.TextField(null=True)  # noqa: DJ001  as above
+    final_spread = models.FloatField(default=0.0)
 
     faults_waiting = False  # overwritten by load()
 
@@ -53,13 +64,12 @@ class SandboxState(models.Model):
             row = cursor.fetchone()
         if row is None:
             return cls(pk=1)
-        frozen_at, sending_after, final_after, faults_waiting = row
-        state = cls(pk=1, frozen_at=frozen_at, sending_after=sending_after, final_after=final_after)
-        state.faults_waiting = bool(faults_waiting)
+        state = cls(1, *row[:-1])
+        state.faults_waiting = bool(row[-1])
         return state
 
     @classmethod
-    def change(cls, **values: float | None) -> None:
+    def change(cls, **values: float | str | None) -> None:
         """Set some of the settings, and leave the others as they are."""
         cls.objects.update_or_create(pk=1, defaults=values)
 
@@ -67,13 +77,20 @@ class SandboxState(models.Model):
         """Return the sandbox's time."""
         return clock.real_now() if self.frozen_at is None else self.frozen_at
 
+    def plan(self, notification_id: uuid.UUID, created_at: int) -> tuple[int, int]:
+        """Return when an email is sending, and when it has its final status: the same moments for the same id."""
+        share = notification_id.int % 1_000_000 / 1_000_000  # any part of a random id lies evenly
+        final_after = max(self.sending_after, self.final_after) + share * self.final_spread
+        return created_at + round(self.sending_after * clock.SECOND), created_at + round(final_after * clock.SECOND)
+
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
     """Searches that depend on the time."""
 
-    def visible_at(self, now: int) -> Self:
-        """Keep those that no fault hides."""
-        return self.filter(Q(hidden_until=None) | Q(hidden_until__lte=now))
+    def visible_at(self, now: int, *, retention_days: int) -> Self:
+        """Keep those that no fault hides, and that Notify would not have deleted yet."""
+        kept = self.filter(created_at__gt=now - retention_days * _DAY)
+        return kept.filter(Q(hidden_until=None) | Q(hidden_until__lte=now))
 
     def with_status_at(self, statuses: Iterable[str], now: int) -> Self:
         """Keep those that have one of these statuses at that time."""
@@ -139,6 +156,11 @@ class Notification(models.Model):
         self.sending_at = None if status == CREATED else min(self.sending_at or now, now)
         self.final_at = None if status in (CREATED, SENDING) else now
         self.final_status = status
+        if status == SENDING:
+            # As by the job that Notify runs at five past midnight.
+            self.final_at = self.created_at + 3 * _DAY
+            self.final_at += -self.final_at % _DAY + 300 * clock.SECOND
+            self.final_status = "temporary-failure"
         self.save(update_fields=["sending_at", "final_at", "final_status"])
 
     @property
@@ -157,11 +179,41 @@ class Notification(models.Model):
         return json.loads(self.request_body).get("personalisation", {})  # type: ignore[no-any-return]
 
 
+class Receipt(models.Model):
+    """A delivery receipt to post, or posted: see receipts.py. What it says is fixed at the first attempt."""
+
+    notification_id = models.UUIDField(db_index=True)
+    url = models.TextField()
+    token = models.TextField()
+    payload = models.TextField()
+    attempts = models.IntegerField(default=0)
+    # When to try next. None: there is nothing left to do.
+    due_at = models.BigIntegerField(null=True, db_index=True)
+    # What the last attempt came to: an HTTP status, or why there was none.
+    outcome = models.TextField()
+
+    def __str__(self) -> str:
+        return f"receipt for {self.notification_id}, {self.attempts} attempts"
+
+
+class Allowance(models.Model):
+    """What is left of a token bucket and since when, or how much was sent on a day: see limits.py."""
+
+    name = models.CharField(max_length=64, unique=True)
+    amount = models.IntegerField()
+    since = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.amount}"
+
+
 class Fault(models.Model):
     """Something to go wrong with the next matching requests: see faults.py."""
 
     method = models.CharField(max_length=4)
     remaining = models.IntegerField(db_index=True)
+    # The end of a fault that goes on for a time. It counts as one that remains until somebody sees that it's over.
+    until = models.BigIntegerField(null=True)
     rule = models.TextField()
 
     def __str__(self) -> str:

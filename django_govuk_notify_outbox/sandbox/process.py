@@ -16,10 +16,18 @@ _PATIENCE = 20.0
 
 
 @contextmanager
-def running_sandbox(*, sending_after: float = 1.0, final_after: float = 2.0) -> Iterator[Sandbox]:
-    """Run a sandbox on a free port of this machine, empty at first, and stop it at the end."""
-    command = [sys.executable, "-m", _PACKAGE, "--port", "0"]
+def running_sandbox(
+    *options: str, sending_after: float = 1.0, final_after: float = 2.0, rate_limit: int | None = None
+) -> Iterator[Sandbox]:
+    """Run a sandbox on a free port of this machine, empty at first, and stop it at the end.
+
+    Further options are those of the command.
+    """
+    # -P: not what lies in the caller's folder under the same name
+    command = [sys.executable, "-P", "-m", _PACKAGE, "--port", "0"]
     command += ["--sending-after", str(sending_after), "--final-after", str(final_after)]
+    command += [] if rate_limit is None else ["--rate-limit", str(rate_limit)]
+    command += options
     # The same code as the caller's, wherever the caller was started.
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(  # noqa: S603  our own program

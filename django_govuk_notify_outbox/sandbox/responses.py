@@ -1,6 +1,7 @@
 """HTTP answers as Notify writes them: sorted keys, and the headers that every answer has."""
 
 import json
+import secrets
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -31,6 +32,13 @@ def with_headers(response: HttpResponse) -> HttpResponse:
     response.headers["Cache-Control"] = "no-store, no-cache, private, must-revalidate"
     # Without it the server has to close the connection to tell where the answer ends.
     response.headers["Content-Length"] = str(len(response.content))
+    return response
+
+
+def traced(response: HttpResponse, request: HttpRequest) -> HttpResponse:
+    """Return the answer with the caller's trace id, or one made up, as every answer of Notify has."""
+    response.headers["X-B3-TraceId"] = request.headers.get("X-B3-TraceId") or secrets.token_hex(16)
+    response.headers["X-B3-SpanId"] = f"self-{secrets.token_hex(8)}"
     return response
 
 

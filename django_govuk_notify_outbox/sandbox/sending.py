@@ -1,33 +1,58 @@
 """Accepting an email: all checks in Notify's order, then the row to store."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from . import addresses, rendering, validation
+from . import addresses, files, rendering, sanitising, templates, validation
 from .clock import SECOND
 from .errors import BadRequestError
 from .models import Notification, SandboxState, digest_of
 from .rendering import Rendered
 from .services import LIVE, TEAM, ApiKey, Service, Template
 
+# MariaDB takes 16 MB in one statement, unless it's told otherwise.
+_LARGEST_KEPT = 8_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """An email that Notify would send."""
+
+    notification: Notification
+    rendered: Rendered
+    sanitised: dict[str, dict[str, str]]
+    # Emails to addresses that only simulate are answered and forgotten.
+    is_stored: bool
+
 
 def accept_email(
-    body: bytes, *, service: Service, key: ApiKey, state: SandboxState, hidden_for: float = 0.0
-) -> tuple[Notification, Rendered, bool]:
-    """Return the email, its text, and whether it is to be stored. Raises ApiError if Notify would refuse it."""
+    body: bytes, *, service: Service, key: ApiKey, state: SandboxState, root: str, hidden_for: float = 0.0
+) -> Accepted:
+    """Return the email. Raises ApiError if Notify would refuse it."""
     now = state.now()
     data = validation.email_request(body, now=now)
+    _check_permission(service)
     template = _template(service, UUID(data["template_id"]))
-    personalisation = data.get("personalisation", {})
-    rendered = rendering.render(template, personalisation, data.get("sanitise_content_for") or ())
+    names = data.get("sanitise_content_for") or ()
+    personalisation, sanitised = sanitising.sanitise(data.get("personalisation", {}), names)
+    rendering.check_complete(template, personalisation)
+    rendering.check_not_empty(template, personalisation)
     _check_reply_to(service, data)
     _check_recipient(service, key, data["email_address"])
-    _check_no_files(service, personalisation)
+    is_simulated = addresses.is_simulated(data["email_address"])
+    notification_id = uuid4()
+    personalisation = files.with_links(
+        personalisation, service=service, notification_id=notification_id, root=root, is_simulated=is_simulated
+    )
+    rendered = rendering.render(template, personalisation)
+    rendering.check_not_too_long(rendered)
     reference = data.get("reference")
     _check_storable(reference)
+    sending_at, final_at = state.plan(notification_id, now)
     notification = Notification(
-        notification_id=uuid4(),
+        notification_id=notification_id,
         service_id=service.id,
         key_kind=key.kind,
         email_address=addresses.normalise(data["email_address"]),
@@ -37,18 +62,33 @@ def accept_email(
         reference_digest=None if reference is None else digest_of(reference),
         one_click_unsubscribe_url=data.get("one_click_unsubscribe_url"),
         content=json.dumps({"subject": rendered.subject, "body": rendered.body}),
-        request_body=body.decode(json.detect_encoding(body)),
+        request_body=_kept(body, data, template),
         created_at=now,
-        sending_at=now + round(state.sending_after * SECOND),
-        final_at=now + round(max(state.sending_after, state.final_after) * SECOND),
+        sending_at=sending_at,
+        final_at=final_at,
         final_status=addresses.outcome_for(data["email_address"]),
         hidden_until=now + round(hidden_for * SECOND) if hidden_for else None,
     )
-    return notification, rendered, not addresses.is_simulated(data["email_address"])
+    return Accepted(notification=notification, rendered=rendered, sanitised=sanitised, is_stored=not is_simulated)
+
+
+def _kept(body: bytes, data: dict[str, Any], template: Template) -> str:
+    """Return the body as it came; without the values that the template has no place for if it's very large."""
+    if len(body) > _LARGEST_KEPT:
+        used = {rendering.normalise_name(name) for name in rendering.placeholders_of(template)}
+        values = data.get("personalisation", {})
+        values = {name: value for name, value in values.items() if rendering.normalise_name(name) in used}
+        return json.dumps({**data, "personalisation": values})
+    return body.decode(json.detect_encoding(body))
+
+
+def _check_permission(service: Service) -> None:
+    if "email" not in service.permissions:
+        raise BadRequestError("Service is not allowed to send emails")
 
 
 def _template(service: Service, template_id: UUID) -> Template:
-    template = service.templates.get(template_id)
+    template = templates.find(service, template_id)
     if template is None:
         raise BadRequestError("Template not found")
     if template.type != "email":
@@ -72,15 +112,6 @@ def _check_recipient(service: Service, key: ApiKey, address: str) -> None:
         raise BadRequestError(
             "Can’t send to this recipient when service is in trial mode – see "
             "https://www.notifications.service.gov.uk/trial-mode"
-        )
-
-
-def _check_no_files(service: Service, personalisation: dict[str, Any]) -> None:
-    # Files by email need contact details, which a service in the sandbox doesn't have.
-    if any(isinstance(value, dict) and "file" in value for value in personalisation.values()):
-        raise BadRequestError(
-            "Send files by email has not been set up - add contact details for your service at "
-            f"https://www.notifications.service.gov.uk/services/{service.id}/service-settings/send-files-by-email"
         )
 
 

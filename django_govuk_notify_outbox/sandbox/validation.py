@@ -39,6 +39,10 @@ TEMPLATE_TYPES = ("sms", "email", "letter")
 _TYPES: Mapping[str, type] = {"string": str, "object": dict, "array": list, "null": type(None)}
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[a-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", re.IGNORECASE)
 _REFERENCE_LENGTH = 1000
+_FEWEST_DIGITS = 8
+_MOST_DIGITS = 15
+_WEEKS = re.compile(r"(\d+) weeks?$")
+_MOST_WEEKS = 78
 
 
 def email_request(body: bytes, *, now: int) -> dict[str, Any]:
@@ -46,6 +50,42 @@ def email_request(body: bytes, *, now: int) -> dict[str, Any]:
     data = _parse(body)
     _check(data, _EMAIL, required=("email_address", "template_id"), now=now)
     return data  # type: ignore[no-any-return]
+
+
+def text_message_request(body: bytes, *, now: int) -> None:
+    """Raise what Notify says of a request to send a text message that isn't of the required form."""
+    _check(_parse(body), _TEXT_MESSAGE, required=("phone_number", "template_id"), now=now)
+
+
+def letter_request(body: bytes, *, now: int) -> None:
+    """Raise what Notify says of a request to send a letter that isn't of the required form."""
+    data = _parse(body)
+    if isinstance(data, dict) and "content" in data:
+        _check(data, _PDF_LETTER, required=("reference", "content"), now=now)
+    else:
+        _check(data, _LETTER, required=("template_id", "personalisation"), now=now)
+
+
+def file_request(data: dict[str, Any]) -> None:
+    """Raise ValidationError unless the value for a placeholder describes a file."""
+    _check(data, _FILE, required=("file",), now=0)
+
+
+def preview_request(body: bytes, template_id: str) -> dict[str, Any]:
+    """Return the properties of a request to preview a template. TypeError, as by Notify, for a body that is none."""
+    data = _parse(body) if body else {}
+    if not isinstance(data, dict):
+        raise TypeError("Notify puts the id into it, whatever it is")
+    data["id"] = template_id
+    # Notify lets unknown properties pass here
+    known = {name: data[name] for name in _PREVIEW if name in data}
+    _check(known, _PREVIEW, required=("id",), now=0)
+    return data
+
+
+def templates_request(data: Mapping[str, str]) -> None:
+    """Raise ValidationError unless the query string asks for templates in a way that Notify knows."""
+    _check(data, {"type": _one_of(*TEMPLATE_TYPES)}, required=(), now=0)
 
 
 def list_request(data: Mapping[str, str | list[str]]) -> None:
@@ -71,7 +111,8 @@ def _parse(body: bytes) -> Any:
 def _check(data: Any, properties: Mapping[str, Check], *, required: Sequence[str], now: int) -> None:
     messages = [message.replace("'", "") for message in _messages(data, properties, required, now)]
     if messages:
-        raise ValidationError(messages)
+        # Rules may overlap: what has been said once isn't said again.
+        raise ValidationError(list(dict.fromkeys(messages)))
 
 
 def _messages(data: Any, properties: Mapping[str, Check], required: Sequence[str], now: int) -> Iterator[str]:
@@ -130,13 +171,7 @@ def _uuid(value: Any, now: datetime) -> Iterator[str]:
 
 
 def _https_url(value: Any, now: datetime) -> Iterator[str]:
-    # Two rules of the schema, each with the same words, so that a text that breaks both is told twice.
-    if not isinstance(value, str):
-        yield "is not a valid https url"
-        return
-    if not _URI.fullmatch(value):
-        yield "is not a valid https url"
-    if not value.startswith("https"):
+    if not isinstance(value, str) or not _URI.fullmatch(value) or not value.startswith("https"):
         yield "is not a valid https url"
 
 
@@ -161,6 +196,38 @@ def _scheduled_for(value: Any, now: datetime) -> Iterator[str]:
         yield "datetime can only be 24 hours in the future"
 
 
+def _phone_number(value: Any, now: datetime) -> Iterator[str]:
+    if not isinstance(value, str):
+        yield f"{value!r} is not of type string"
+        return
+    digits = re.sub(r"[\s()+.-]", "", value)
+    if not digits.isdecimal() and digits:
+        yield "Must not contain letters or symbols"
+    elif len(digits) < _FEWEST_DIGITS:
+        yield "Not enough digits"
+    elif len(digits) > _MOST_DIGITS:
+        yield "Too many digits"
+
+
+def _filename(value: Any, now: datetime) -> Iterator[str]:
+    if value is not None and not (isinstance(value, str) and "." in value):
+        yield "`filename` must end with a file extension. For example, filename.csv"
+
+
+def _retention_period(value: Any, now: datetime) -> Iterator[str]:
+    weeks = _WEEKS.match(value.strip().lower()) if isinstance(value, str) else None
+    if value is not None and not (weeks and 1 <= int(weeks[1]) <= _MOST_WEEKS):
+        yield f"Unsupported value for retention_period: {value}. Supported periods are from 1 to {_MOST_WEEKS} weeks."
+
+
+def _boolean(name: str) -> Check:
+    def check(value: Any, now: datetime) -> Iterator[str]:
+        if value is not None and not isinstance(value, bool):
+            yield f"Unsupported value for {name}: {value}. Use a boolean true or false value."
+
+    return check
+
+
 _EMAIL: Mapping[str, Check] = {
     "reference": _reference,
     "email_address": _email_address,
@@ -170,6 +237,32 @@ _EMAIL: Mapping[str, Check] = {
     "email_reply_to_id": _uuid,
     "one_click_unsubscribe_url": _https_url,
     "sanitise_content_for": _of_type("array", "null"),
+}
+_TEXT_MESSAGE: Mapping[str, Check] = {
+    "reference": _reference,
+    "phone_number": _phone_number,
+    "template_id": _uuid,
+    "personalisation": _of_type("object"),
+    "scheduled_for": _scheduled_for,
+    "sms_sender_id": _uuid,
+}
+_LETTER: Mapping[str, Check] = {
+    "reference": _reference,
+    "template_id": _uuid,
+    "personalisation": _of_type("object"),
+}
+_PDF_LETTER: Mapping[str, Check] = {
+    "reference": _reference,
+    "content": _of_type("string"),
+    "postage": _of_type("string"),
+}
+_PREVIEW: Mapping[str, Check] = {"id": _uuid, "personalisation": _of_type("object")}
+_FILE: Mapping[str, Check] = {
+    "file": _of_type("string"),
+    "filename": _filename,
+    "is_csv": _boolean("is_csv"),
+    "confirm_email_before_download": _boolean("confirm_email_before_download"),
+    "retention_period": _retention_period,
 }
 _LIST: Mapping[str, Check] = {
     "reference": _of_type("string"),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from django.http.response import HttpResponseBase
 from django.test import Client
 from notifications_python_client.authentication import create_jwt_token
 
-from django_govuk_notify_outbox.sandbox import defaults, services
-from django_govuk_notify_outbox.sandbox.services import ApiKey, Service, Template
+from django_govuk_notify_outbox.sandbox import clock, defaults, services
+from django_govuk_notify_outbox.sandbox.models import SandboxState
+from django_govuk_notify_outbox.sandbox.services import Service
+
+from . import accounts, recorded
 
 ADDRESS = "amala@example.com"
 
@@ -84,40 +87,19 @@ def api(db: None, client: Client) -> Api:
     return Api(client)
 
 
-def _template(number: str, subject: str, body: str, **values: Any) -> Template:
-    return Template(id=UUID(number), subject=subject, body=body, **values)
-
-
 @pytest.fixture
-def recorded_service(monkeypatch: pytest.MonkeyPatch) -> Service:
-    """The service that the recorded requests were made for, with keys of our own."""
-    templates = [
-        _template(
-            "f0469c83-1d92-4a6c-8a91-32dd21c1e98d", "Application received", "Hello.\n\nYour application was received."
-        ),
-        _template(
-            "d497847c-f71a-4772-bf71-ff6cef33ec1a",
-            "Decision for ((name))",
-            "Hello ((name)),\n\nYour reference is ((reference)).\n\n# Heading\n\n* one\n* two",
-        ),
-        _template("c3fae156-f219-4638-8c00-045bf24935bb", "((subject))", "((body))"),
-        _template(
-            "de8cd7e2-33a2-4561-90ec-1799bf9c3a62",
-            "Conditional",
-            "Start ((show??Optional text)) end ((Full Name))",
-        ),
-        _template("ff1ef730-a5e0-473a-b400-9d570c0ffee0", "Fixed subject", "((content))"),
-        _template("d77f0939-637e-4bc7-aa37-87ed2aa24589", "Newsletter", "News."),
-        _template("2062df11-0db4-488c-bb64-946c71d2050f", "Old", "Old.", archived=True),
-        _template("0535e348-dd2a-48e9-83c9-5929f6853267", "", "Hello ((name))", type="sms"),
-    ]
-    service = Service(
-        id=UUID("ca5badd7-ff64-447d-b2cc-1b8aa0ff4859"),
-        email_from="loopback.live",
-        api_keys=tuple(ApiKey(kind=kind, secret=str(uuid4())) for kind in ("live", "team", "test")),
-        templates={template.id: template for template in templates},
-        guests=frozenset({"guest@example.com", "team.member@digital.cabinet-office.gov.uk"}),
-        reply_to_addresses={UUID("4b3c2708-6ae3-48a4-8af1-7ba1442fdb91"): "casework@example.gov.uk"},
-    )
-    monkeypatch.setitem(services._services, service.id, service)
-    return service
+def recorded_world(db: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, Service]:
+    """The services that the recorded requests were made for, at the time of the recording."""
+    SandboxState.change(frozen_at=clock.from_datetime(recorded.MOMENT))
+    for service in recorded.services().values():
+        monkeypatch.setitem(services._services, service.id, service)
+    return recorded.services()
+
+
+@pytest.fixture(autouse=True)
+def _replays_told(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """Note in the test's report which recordings it replayed: it may run in a process of its own."""
+    before = set(accounts.replayed)
+    yield
+    for name in accounts.replayed - before:
+        record_property("replayed", name)

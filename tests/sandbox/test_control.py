@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import path
+from freezegun import freeze_time
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from django_govuk_notify_outbox.sandbox import defaults
+from django_govuk_notify_outbox.sandbox import control, defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox, SandboxError
-from django_govuk_notify_outbox.sandbox.models import ApiRequest, Fault, Notification, SandboxState
+from django_govuk_notify_outbox.sandbox.models import Allowance, ApiRequest, Fault, Notification, Receipt, SandboxState
 
 from .conftest import ADDRESS, Api
 
@@ -79,6 +80,65 @@ def test_reset_leaves_only_the_timing(live_server: LiveServer) -> None:
     assert state.faults_waiting is False
 
 
+def test_faults_are_cleared_and_nothing_else_is(live_server: LiveServer) -> None:
+    sandbox = Sandbox(live_server.url)
+    api = Api(Client())
+    notification_id = api.send()
+    sandbox.add_fault(status=500, times=5)
+    sandbox.add_fault(on="GET", cut=True)
+    assert api.post().status_code == 500
+
+    sandbox.clear_faults()
+
+    assert not Fault.objects.exists()
+    assert SandboxState.load().faults_waiting is False
+    assert api.post().status_code == 201
+    assert api.look_up(notification_id)["id"] == notification_id
+    assert len(sandbox.emails()) == 2
+    assert len(sandbox.requests()) == 4
+
+
+def test_many_emails_are_added_at_times_of_their_own(live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_BATCH", 2)
+    sandbox = Sandbox(live_server.url)
+    sandbox.set_limits(daily_limit=1)
+    sandbox.set_callback(f"{live_server.url}/receipts")
+    moments = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (22, 20, 21)]
+    sandbox.set_clock(moments[0] + timedelta(seconds=1))
+    email = {"email_address": ADDRESS, "template_id": defaults.TEMPLATE_ID, "personalisation": {"name": "Amala"}}
+
+    ids = sandbox.add_emails({**email, "reference": str(number), "created_at": moment}
+                             for number, moment in enumerate(moments))  # fmt: skip
+
+    assert [(email["id"], email["reference"], email["created_at"], email["status"], email["key_kind"], email["subject"])
+            for email in sandbox.emails()] == [
+        (ids[0], "0", "2026-11-22T12:00:00.000000Z", "sending", "live", "Hello Amala"),
+        (ids[1], "1", "2026-11-20T12:00:00.000000Z", "delivered", "live", "Hello Amala"),
+        (ids[2], "2", "2026-11-21T12:00:00.000000Z", "delivered", "live", "Hello Amala"),
+    ]  # fmt: skip
+    with freeze_time(moments[0]):
+        assert Api(Client()).listed() == [ids[0], ids[2], ids[1]]
+        assert sandbox.receipts() == []
+        assert len(sandbox.requests()) == 1
+        assert Api(Client()).post().status_code == 201
+
+
+def test_emails_that_notify_would_not_take_are_not_added(live_server: LiveServer) -> None:
+    sandbox = Sandbox(live_server.url)
+    moment = datetime(2026, 11, 22, tzinfo=UTC)
+    email = {"email_address": ADDRESS, "template_id": defaults.PLAIN_TEMPLATE_ID, "created_at": moment}
+
+    with pytest.raises(SandboxError, match="Notify would refuse the email: email_address Not a valid email address"):
+        sandbox.add_emails([email, email | {"email_address": "nobody"}])
+    with pytest.raises(SandboxError, match="The moment has no time zone"):
+        sandbox.add_emails([email | {"created_at": moment.replace(tzinfo=None)}])
+    (simulated,) = sandbox.add_emails([email | {"email_address": "simulate-delivered@notifications.service.gov.uk"}])
+
+    assert sandbox.emails() == []
+    with pytest.raises(SandboxError, match="no email with the id"):
+        sandbox.set_status(simulated, "delivered")
+
+
 def test_mistakes_are_explained(live_server: LiveServer) -> None:
     sandbox = Sandbox(live_server.url)
 
@@ -86,6 +146,8 @@ def test_mistakes_are_explained(live_server: LiveServer) -> None:
         sandbox.set_clock(datetime(2026, 1, 1))  # noqa: DTZ001  that's the point
     with pytest.raises(SandboxError, match="The times are numbers of seconds"):
         sandbox.set_timing(sending_after=-1, final_after=0)
+    with pytest.raises(SandboxError, match="The times are numbers of seconds"):
+        sandbox.set_timing(sending_after=0, final_after=0, final_spread=-1)
     missing = uuid4()
     with pytest.raises(SandboxError, match=f"no email with the id {missing}"):
         sandbox.set_status(missing, "delivered")
@@ -116,7 +178,13 @@ def test_state_is_read_in_one_statement_and_an_e_mail_costs_few(
 ) -> None:
     api.send()
 
-    with django_assert_num_queries(5):  # type: ignore[operator]  # settings, savepoint, two rows, release
+    # settings, token bucket read and taken from, savepoint, email, day's count, request, release
+    with django_assert_num_queries(8):  # type: ignore[operator]
+        api.send()
+    api.control("limits", rate_limit=0, daily_limit=0)
+    api.send()
+    # settings, savepoint, email, request, release, and the day's count for whoever sets a limit later
+    with django_assert_num_queries(6):  # type: ignore[operator]
         api.send()
 
 
@@ -127,5 +195,9 @@ def test_names_of_rows_hold_nothing_personal(api: Api) -> None:
 
     assert str(Notification.objects.get()) == notification_id
     assert str(Fault.objects.get()) == "POST fault, 1 left"
+    Receipt.objects.create(notification_id=notification_id, attempts=1)
+    assert str(Receipt.objects.get()) == f"receipt for {notification_id}, 1 attempts"
+    day = f"{defaults.SERVICE_ID}:{datetime.now(UTC):%Y-%m-%d}"
+    assert str(Allowance.objects.get(name=day)) == f"{day}: 1"
     assert str(ApiRequest.objects.get()) == "POST /v2/notifications/email: 201"
     assert str(SandboxState.load()) == "sandbox settings"

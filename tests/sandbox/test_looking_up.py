@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from django_govuk_notify_outbox.sandbox import defaults
+from django_govuk_notify_outbox.sandbox import clock, defaults
 from django_govuk_notify_outbox.sandbox.clock import SECOND
 from django_govuk_notify_outbox.sandbox.models import Notification
 
@@ -135,7 +135,7 @@ def _insert(count: int, **values: Any) -> list[str]:
             content='{"subject": "s", "body": "b"}',
             request_body="{}",
             final_status="delivered",
-            **{"created_at": number * SECOND, **values},
+            **{"created_at": clock.real_now() - (count - number) * SECOND, **values},
         )
         for number in range(count)
     ]
@@ -162,7 +162,7 @@ def test_pages_of_250_follow_each_other_to_an_empty_one(api: Api) -> None:
 
 
 def test_rows_that_share_the_cursors_microsecond_are_skipped(api: Api) -> None:
-    ids = _insert(4, created_at=7)
+    ids = _insert(4, created_at=clock.real_now())
 
     assert api.listed() == ids
     assert api.listed(f"?older_than={ids[1]}") == []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from freezegun import freeze_time
+from pytest_django import Settings
 
 from django_govuk_notify_outbox.sandbox import clock
+from django_govuk_notify_outbox.sandbox.models import SandboxState
 
 from .conftest import ADDRESS, Api
 
@@ -113,12 +116,46 @@ def test_forced_status_holds_from_now_on(timeline: Timeline, seconds: int, force
 
     timeline.api.control(f"emails/{notification_id}/status", status=forced)
 
-    for later in (seconds, 10_000_000):
+    for later in (seconds, 200_000):
         timeline.go_to(later)
         assert timeline.times(notification_id)[0] == forced
         assert timeline.api.asked("emails")[0]["status"] == forced
     completed = None if forced in ("created", "sending", "brand-new") else START + timedelta(seconds=seconds)
     assert timeline.times(notification_id)[2] == (completed and clock.to_text(clock.from_datetime(completed)))
+
+
+def test_email_that_is_sending_for_three_days_has_failed_the_night_after(timeline: Timeline) -> None:
+    notification_id, created = timeline.send(), timeline.send()
+    timeline.api.control(f"emails/{notification_id}/status", status="sending")
+    timeline.api.control(f"emails/{created}/status", status="created")
+
+    timeline.go_to(3 * 24 * 3600)
+    assert timeline.times(notification_id)[0] == "sending"
+    # Three days after noon is noon, and the job runs at five past midnight
+    timeline.go_to(3.5 * 24 * 3600 + 299)
+    assert timeline.times(notification_id)[0] == "sending"
+    timeline.go_to(3.5 * 24 * 3600 + 300)
+    assert timeline.times(notification_id)[::2] == ("temporary-failure", "2026-11-26T00:05:00.000000Z")
+    assert timeline.listed("temporary-failure") == [notification_id]
+    assert timeline.times(created)[0] == "created"
+
+
+def test_email_is_gone_after_the_retention(timeline: Timeline, settings: Settings) -> None:
+    notification_id = timeline.send()
+    path = f"/v2/notifications/{notification_id}"
+
+    def is_found() -> bool:
+        with freeze_time(timeline.now):
+            listed = timeline.api.listed()
+            assert listed == ([notification_id] if timeline.api.get(path).status_code == 200 else [])
+        return listed != []
+
+    timeline.go_to(7 * 24 * 3600 - 1)
+    assert is_found()
+    timeline.go_to(7 * 24 * 3600)
+    assert not is_found()
+    settings.GOVUK_NOTIFY_SANDBOX_RETENTION_DAYS = 90
+    assert is_found()
 
 
 def test_timing_applies_to_later_e_mails(timeline: Timeline) -> None:
@@ -128,6 +165,23 @@ def test_timing_applies_to_later_e_mails(timeline: Timeline) -> None:
 
     assert timeline.times(before)[0] == "created"
     assert timeline.times(after)[0] == "delivered"
+
+
+def test_final_statuses_are_spread_evenly_and_each_email_keeps_its_moment(timeline: Timeline) -> None:
+    timeline.api.control("timing", sending_after=1, final_after=100, final_spread=1000)
+    created_at = clock.from_datetime(START)
+    plan = SandboxState.load().plan
+    moments = sorted(plan(UUID(int=number), created_at) for number in range(0, 1_000_000, 100_000))
+    notification_id = timeline.send()
+    sending_at, final_at = plan(UUID(notification_id), created_at)
+
+    assert moments == [(created_at + 10**6, created_at + (100 + share * 100) * 10**6) for share in range(10)]
+    timeline.go_to(100 - 0.000001)
+    assert timeline.times(notification_id)[0] == "sending"
+    timeline.go_to((final_at - created_at) / 10**6)
+    assert timeline.times(notification_id) == ("delivered", clock.to_text(sending_at), clock.to_text(final_at))
+    timeline.api.control("timing", sending_after=1, final_after=100)
+    assert SandboxState.load().plan(UUID(notification_id), created_at) == (sending_at, created_at + 100 * 10**6)
 
 
 def test_final_status_never_comes_before_sending(timeline: Timeline) -> None:
