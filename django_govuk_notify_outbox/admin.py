@@ -95,7 +95,7 @@ class EmailMessageAdmin(_Admin):
         if not term:
             return queryset, False
         matches = Q(address_digest=digest(normalise_address(term))) | Q(reference_digest=digest(term))
-        if term.isdecimal() and len(term) < _PK_DIGITS:
+        if term.isascii() and term.isdecimal() and len(term) < _PK_DIGITS:
             matches |= Q(pk=int(term))
         with contextlib.suppress(ValueError):
             matches |= Q(notify_id=uuid.UUID(term))

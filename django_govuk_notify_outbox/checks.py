@@ -7,9 +7,11 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core import checks
-from django.db import DatabaseError, router
+from django.db import DatabaseError, connections, router
+from django.urls import URLResolver, get_resolver
 
-from django_govuk_notify_outbox import conf, tasks
+from django_govuk_notify_outbox import conf, tasks, views
+from django_govuk_notify_outbox.models import write_database
 
 _HINTS = {
     conf.API_KEY: "Copy the whole key that GOV.UK Notify showed you, and set it from an environment variable.",
@@ -17,6 +19,8 @@ _HINTS = {
     conf.ABANDON_AFTER: "For example 3600: an email not sent within an hour is not sent at all.",
     conf.TIMEOUT: "Leave it out to use 30 seconds, as Notify's Python client does.",
     conf.BASE_URL: "Leave it out to use GOV.UK Notify itself.",
+    conf.SYNC_THREADS: "Leave it out to send 10 emails of a backlog at a time.",
+    conf.RECEIPT_TOKENS: 'For example os.environ["GOVUK_NOTIFY_RECEIPT_TOKENS"].split(). Leave it out for no receipts.',
 }
 _IDS = {
     conf.API_KEY: "E002",
@@ -24,6 +28,8 @@ _IDS = {
     conf.ABANDON_AFTER: "E004",
     conf.TIMEOUT: "E005",
     conf.BASE_URL: "E006",
+    conf.SYNC_THREADS: "E009",
+    conf.RECEIPT_TOKENS: "E008",
 }
 _SCHEDULE_HINT = (
     'Add to CELERY_BEAT_SCHEDULE, or to the periodic tasks of django-celery-beat: {"task": '
@@ -40,6 +46,8 @@ def register() -> None:
     checks.register(check_unknown_settings)
     checks.register(check_celery_app)
     checks.register(check_schedule_in_settings)
+    checks.register(check_autocommit)
+    checks.register(check_receipts, checks.Tags.urls)
     checks.register(check_schedule_in_database, checks.Tags.database)
 
 
@@ -104,6 +112,38 @@ def check_celery_app(app_configs: AppConfigs, **kwargs: Any) -> list[checks.Chec
         return []
     hint = "Import it in your project's __init__.py, as Celery's guide for Django says: from .celery import app"
     return [checks.Warning("No Celery app has been made when Django starts.", hint=hint, id=_id("W003"))]
+
+
+def check_autocommit(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report a database that does not commit by itself: no worker would dare to send from it."""
+    database = connections[write_database()]
+    if database.settings_dict["AUTOCOMMIT"]:
+        return []
+    hint = "Leave AUTOCOMMIT out of its settings. Workers commit before they send, or an email could be sent twice."
+    return [checks.Error(f'The database "{database.alias}" has AUTOCOMMIT off.', hint=hint, id=_id("E007"))]
+
+
+def check_receipts(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report delivery receipts that are half set up: an address without a token, or a token without an address."""
+    if not conf.has_urls():
+        return []
+    name, is_on = conf.RECEIPT_TOKENS.full_name, conf.has_receipts()
+    has_address = _takes_receipts(get_resolver())
+    if has_address and not is_on:
+        hint = f"Set {name}, or take django_govuk_notify_outbox.urls out of your urls."
+        return [checks.Warning("Delivery receipts have an address and no token.", hint=hint, id=_id("W004"))]
+    if is_on and not has_address:
+        hint = f"Include django_govuk_notify_outbox.urls in your urls, or take {name} out of your settings."
+        return [checks.Warning("Delivery receipts have a token and no address.", hint=hint, id=_id("W005"))]
+    return []
+
+
+def _takes_receipts(resolver: URLResolver) -> bool:
+    """Whether one of the addresses, under whatever prefix and namespace, is the one for receipts."""
+    return any(
+        _takes_receipts(pattern) if isinstance(pattern, URLResolver) else pattern.callback is views.receive
+        for pattern in resolver.url_patterns
+    )
 
 
 def _not_scheduled() -> checks.CheckMessage:

@@ -24,12 +24,19 @@ DEFAULT_TIMEOUT = 30.0
 DEFAULT_RETRY_INTERVALS = (5, 10, 60, 120, 240, 480, 960, 1920)
 DEFAULT_ABANDON_AFTER = 3600
 
+#: With an answer in a tenth of a second, these send more than Notify's default limit, 50 a second.
+DEFAULT_SYNC_THREADS = 10
+_MOST_THREADS = 100
+
 # Some thirty years: dates end before much more than that
 _LONGEST = 1e9
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # The client reads a key from its end: the service's id, a hyphen, the secret. The name before them may be missing.
 _API_KEY = re.compile(rf"(.*-)?{_UUID}-{_UUID}")
+
+# Notify takes no callback with a shorter token, and HTTP sends no others alike through every proxy
+_RECEIPT_TOKEN = re.compile(r"[!-~][ -~]{8,}[!-~]")
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,11 @@ def _positive_problem(value: Any) -> str | None:
     return None if _is_seconds(value) and value > 0 else "must be a number of seconds above 0"
 
 
+def _threads_problem(value: Any) -> str | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_THREADS
+    return None if is_number else f"must be a whole number from 1 to {_MOST_THREADS}"
+
+
 def _base_url_problem(value: Any) -> str | None:
     try:
         parts = urlsplit(value)
@@ -106,13 +118,24 @@ def _base_url_problem(value: Any) -> str | None:
     return None if usable else "must be an http or https address"
 
 
+def _tokens_problem(value: Any) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "must be a list of bearer tokens"
+    if not all(isinstance(token, str) and _RECEIPT_TOKEN.fullmatch(token) for token in value):
+        return "must hold texts of at least 10 printable ASCII characters, without spaces or line breaks around them"
+    return None
+
+
 API_KEY = Setting("API_KEY", None, _api_key_problem, required=True)
 BASE_URL = Setting("BASE_URL", DEFAULT_BASE_URL, _base_url_problem)
 TIMEOUT = Setting("TIMEOUT", DEFAULT_TIMEOUT, _positive_problem)
 RETRY_INTERVALS = Setting("SEND_TO_NOTIFY_RETRY_INTERVALS", DEFAULT_RETRY_INTERVALS, _intervals_problem)
 ABANDON_AFTER = Setting("SEND_TO_NOTIFY_ABANDON_AFTER", DEFAULT_ABANDON_AFTER, _positive_problem)
+RECEIPT_TOKENS = Setting("RECEIPT_TOKENS", (), _tokens_problem)
 
-ALL_SETTINGS = (API_KEY, BASE_URL, TIMEOUT, RETRY_INTERVALS, ABANDON_AFTER)
+SYNC_THREADS = Setting("SYNC_THREADS", DEFAULT_SYNC_THREADS, _threads_problem)
+
+ALL_SETTINGS = (API_KEY, BASE_URL, TIMEOUT, RETRY_INTERVALS, ABANDON_AFTER, SYNC_THREADS, RECEIPT_TOKENS)
 
 
 def api_key() -> str:
@@ -139,6 +162,26 @@ def retry_interval(failed_attempts: int) -> float | None:
 def abandon_after() -> float:
     """Seconds since an email was created, after which it is no longer sent."""
     return cast("float", ABANDON_AFTER.get())
+
+
+def sync_threads() -> int:
+    """How many emails a run of sync sends, or looks up, at the same time."""
+    return cast("int", SYNC_THREADS.get())
+
+
+def receipt_tokens() -> tuple[str, ...]:
+    """The bearer tokens that delivery receipts may come with; none: receipts are off."""
+    return tuple(cast("Sequence[str]", RECEIPT_TOKENS.get()))
+
+
+def has_receipts() -> bool:
+    """Whether Notify is meant to post us delivery receipts. Never raises: how often we ask Notify hangs on it."""
+    return bool(RECEIPT_TOKENS.raw())
+
+
+def has_urls() -> bool:
+    """Whether this process serves pages: a project of workers alone needs no ROOT_URLCONF."""
+    return bool(getattr(settings, "ROOT_URLCONF", None))
 
 
 def unknown_names() -> list[str]:

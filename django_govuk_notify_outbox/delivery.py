@@ -9,7 +9,7 @@ Note [Ask before sending again]
     answer, an answer that can't be read, a worker that died) is *unclear*: ``unclear_until`` is set, from the claim on
     and until a clear outcome is recorded. While it is, nothing is posted and nothing is marked failed before Notify has
     been asked. That Notify does not have the email is believed only when ``unclear_until`` has passed: until then the
-    request may still be under way.
+    request may still be under way. For how long, see Note [How long a request can be under way] in claims.py.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ import enum
 
 from django.utils import timezone
 
-from django_govuk_notify_outbox import conf, holds, matching, notify, transitions
+from django_govuk_notify_outbox import claims, conf, holds, matching, notify, transitions
+from django_govuk_notify_outbox.claims import Claim
 from django_govuk_notify_outbox.models import EmailMessage, email_rows
+from django_govuk_notify_outbox.moments import after, seconds_since
 from django_govuk_notify_outbox.outcomes import (
     Accepted,
     Exchange,
     Limited,
     NoAnswer,
+    NotSent,
     Refused,
     TryLater,
     Unclear,
 )
 from django_govuk_notify_outbox.statuses import TO_SEND
-from django_govuk_notify_outbox.transitions import Claim
-
-#: Seconds by which Notify's clock may be behind ours. (It refuses keys signed by clocks over 30 seconds off.)
-CLOCK_TOLERANCE = 60.0
 
 
 class Progress(enum.Enum):
@@ -54,12 +53,12 @@ def deliver(pk: int) -> Progress:
     if email is None or not _may_act(email):
         return Progress.GO_ON
     if email.unclear_until is not None:
-        claim = transitions.claim_question(email)
+        claim = claims.claim_question(email)
         return Progress.GO_ON if claim is None else _ask(claim)
     if _is_too_late(email):
         transitions.abandon(email)
         return Progress.GO_ON
-    claim = transitions.claim_attempt(email)
+    claim = claims.claim_attempt(email)
     if claim is None:
         return Progress.STOP if holds.is_sending_held() else Progress.GO_ON
     return post(claim)
@@ -72,24 +71,27 @@ def _may_act(email: EmailMessage) -> bool:
 
 
 def _is_too_late(email: EmailMessage) -> bool:
-    return timezone.now() >= email.created_at + dt.timedelta(seconds=conf.abandon_after())
+    return seconds_since(email.created_at) >= conf.abandon_after()
 
 
 def _ask(claim: Claim) -> Progress:
     """Find out what became of the unclear attempt; post only when Notify certainly does not have the email."""
     email = claim.email
-    # Before the question, which may take long: an email that was not there when it was asked may be there by now
-    under_way_until = _until(email.unclear_until)
-    since = _aware(claim.attempt_started_at) - dt.timedelta(seconds=CLOCK_TOLERANCE)
+    # What was under way when Notify was asked may have arrived by the time of its answer, which may take long
+    asked_at = timezone.now()
+    since = matching.since_attempt(claim.attempt_started_at)
     answer = notify.find(email.reference, since=since)
     if isinstance(answer, NoAnswer):
         transitions.record_no_answer(claim, answer.exchange)
         return Progress.GO_ON
+    free = matching.free_for(email, answer.notifications, since=since)
     others = matching.unclear_others(email)
-    match = matching.choose(email, answer.notifications, others=others, since=since)
-    ask_again_at = _until(*(other.unclear_until for other in others)) if match else under_way_until
-    if ask_again_at is not None:
-        transitions.record_not_found_yet(claim, answer.exchange, ask_again_at=ask_again_at)
+    match = matching.share_of(email, others, free)
+    # Where others may claim what is there, whose it is stays open until none of them has anything under way
+    undecided = [email, *others] if free else [email]
+    open_until = max((each.unclear_until for each in undecided if each.unclear_until), default=asked_at)
+    if open_until > asked_at and (others or match is None):
+        transitions.record_not_found_yet(claim, answer.exchange, ask_again_at=_next_question(claim, open_until))
     elif match is not None:
         transitions.record_found(claim, match, answer.exchange)
     elif conf.retry_interval(claim.attempt) is None or _is_too_late(email):
@@ -105,22 +107,20 @@ def _post_again(claim: Claim, exchange: Exchange) -> Progress:
         return post(new_claim)
     if not holds.is_sending_held():
         return Progress.GO_ON
-    ask_again_at = timezone.now() + dt.timedelta(seconds=holds.SENDING_HOLD)
+    ask_again_at = after(holds.SENDING_HOLD)
     transitions.record_not_found_yet(claim, exchange, ask_again_at=ask_again_at)
     return Progress.STOP
 
 
-def _until(*moments: dt.datetime | None) -> dt.datetime | None:
-    """The last of the moments that are still to come; None when there is none."""
-    now = timezone.now()
-    return max((moment for moment in moments if moment is not None and moment > now), default=None)
+def _next_question(claim: Claim, open_until: dt.datetime) -> dt.datetime:
+    """When the attempt's lease is over, for what arrives late has mostly arrived by then; else at the very end."""
+    lease_over = claim.attempt_started_at + dt.timedelta(seconds=claims.lease_seconds())
+    return lease_over if timezone.now() < lease_over < open_until else open_until
 
 
 def post(claim: Claim) -> Progress:
     """Post the email, once, and record what came of it."""
-    if claim.has_run_out():
-        return Progress.GO_ON
-    outcome = notify.send(claim.email.payload())
+    outcome = notify.send(claim.email.payload(), may_post=claim.may_post)
     exchange = outcome.exchange
     match outcome:
         case Accepted(notify_id=notify_id):
@@ -132,14 +132,12 @@ def post(claim: Claim) -> Progress:
         case Limited():
             transitions.record_limited(claim, exchange, until=holds.hold_sending())
             return Progress.STOP
+        case NotSent():
+            transitions.record_not_sent(claim, exchange)
         case TryLater(everybody_waits=everybody_waits):  # pragma: no branch  # there is no other outcome
             if everybody_waits:
                 holds.hold_sending()
             transitions.record_try_later(claim, exchange)
-            return Progress.STOP if everybody_waits else Progress.GO_ON
+            # A wrong clock is this host's alone: it has no more to send for now, and the others go on
+            return Progress.STOP if everybody_waits or exchange.http_status == 403 else Progress.GO_ON
     return Progress.GO_ON
-
-
-def _aware(moment: dt.datetime) -> dt.datetime:
-    """The moment with its time zone, which a project with USE_TZ = False leaves out."""
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment

@@ -13,14 +13,17 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django_govuk_notify_outbox.models import EmailMessage, email_rows, normalise_address
+from django_govuk_notify_outbox.models import EmailMessage, email_rows, is_own_reference, normalise_address
+from django_govuk_notify_outbox.moments import CLOCK_TOLERANCE, aware
 from django_govuk_notify_outbox.outcomes import Notification
 
 
 def unclear_others(email: EmailMessage) -> list[EmailMessage]:
     """Other emails like this one that a notification may belong to, since their own attempts are unclear too.
 
-    Ask this before ``choose``: an email that is settled between the two then holds its notification in the second.
+    Ask this after ``free_for``. An email that is settled between the two is then not among the others, while what it
+    holds still counts as free; if that is taken, it proves to be another's. The other way round, the email would be
+    counted among those who need a notification, without the one that it has, and one of them would be sent again.
     """
     rows = email_rows().to_send().with_reference(email.reference).with_address(email.email_address)
     template_id = _canonical(email.template_id)
@@ -28,29 +31,71 @@ def unclear_others(email: EmailMessage) -> list[EmailMessage]:
     return [other for other in others if _canonical(other.template_id) == template_id]
 
 
-def choose(
-    email: EmailMessage,
-    notifications: Sequence[Notification],
-    *,
-    others: Sequence[EmailMessage],
-    since: dt.datetime,
-) -> Notification | None:
-    """The oldest notification that fits the email, is nobody's, and is not rather one of the others'."""
-    address, template_id = normalise_address(email.email_address), _canonical(email.template_id)
-    candidates = [
-        notification
-        for notification in notifications
-        if normalise_address(notification.email_address) == address
-        and notification.template_id == template_id
-        and notification.created_at >= since
-    ]
-    ids = [notification.id for notification in candidates]
+def free_for(email: EmailMessage, notifications: Sequence[Notification], *, since: dt.datetime) -> list[Notification]:
+    """The notifications that fit the email and are nobody's yet, the oldest first."""
+    fitting = [notification for notification in notifications if _fits(email, notification, since=since)]
+    ids = [notification.id for notification in fitting]
     held = set(email_rows().filter(notify_id__in=ids).values_list("notify_id", flat=True)) if ids else set()
-    for notification in candidates:
-        likeness = _likeness(email, notification)
-        if notification.id not in held and all(_likeness(other, notification) <= likeness for other in others):
-            return notification
-    return None
+    return [notification for notification in fitting if notification.id not in held]
+
+
+def since_attempt(started_at: dt.datetime) -> dt.datetime:
+    """The earliest moment by Notify's clock at which it can have accepted an attempt that began then by ours."""
+    return aware(started_at) - dt.timedelta(seconds=CLOCK_TOLERANCE)
+
+
+def only_owner(notification: Notification, *, reference: str) -> EmailMessage | None:
+    """The email that a notification of nobody's must belong to; None when there is none, or more than one may be it.
+
+    One whose last attempt is unclear may: it may be under way, too. With a reference that the library made, so may any
+    other that was posted, for nothing else has that reference: whatever was believed of its attempts, Notify has it.
+    """
+    rows = email_rows().with_reference(reference).with_address(notification.email_address)
+    rows = rows.filter(notify_id=None, attempt_started_at__isnull=False)
+    if not is_own_reference(reference):
+        rows = rows.filter(unclear_until__isnull=False)
+    owners = [
+        email
+        for email in rows
+        if email.attempt_started_at and _fits(email, notification, since=since_attempt(email.attempt_started_at))
+    ]
+    return owners[0] if len(owners) == 1 else None
+
+
+def share_of(email: EmailMessage, others: Sequence[EmailMessage], free: Sequence[Notification]) -> Notification | None:
+    """The notification that falls to the email, of those that fit it and the others; None when they do not suffice."""
+    return _shares([email, *others], free).get(email.pk)
+
+
+def _fits(email: EmailMessage, notification: Notification, *, since: dt.datetime) -> bool:
+    return (
+        normalise_address(notification.email_address) == normalise_address(email.email_address)
+        and notification.template_id == _canonical(email.template_id)
+        and notification.created_at >= since
+    )
+
+
+def _shares(emails: Sequence[EmailMessage], free: Sequence[Notification]) -> dict[int, Notification]:
+    """Which email gets which notification: as many as can be, those first that are most alike.
+
+    Whoever asks, the answer is the same. Among what is equally alike, an email gets what the others could use least,
+    and the older email the older notification.
+    """
+    shares: dict[int, Notification] = {}
+    waiting, left = sorted(emails, key=lambda email: email.pk), list(free)
+    while waiting and left:
+        alike = {(email.pk, each.id): _likeness(email, each) for email in waiting for each in left}
+        email, notification = max(
+            ((email, each) for email in waiting for each in left),
+            key=lambda pair: (
+                alike[pair[0].pk, pair[1].id],
+                -max((alike[other.pk, pair[1].id] for other in waiting if other is not pair[0]), default=0),
+            ),
+        )
+        shares[email.pk] = notification
+        waiting.remove(email)
+        left.remove(notification)
+    return shares
 
 
 def _likeness(email: EmailMessage, notification: Notification) -> int:

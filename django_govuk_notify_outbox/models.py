@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 import uuid
 from typing import Any
 
@@ -21,6 +22,8 @@ MAX_REFERENCE_LENGTH = 1000
 MAX_ID_LENGTH = 255
 #: Far beyond any address of a page, and far below what a database takes in one statement.
 MAX_URL_LENGTH = 100_000
+
+_OWN_REFERENCE = re.compile(r"outbox-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # What Notify strips from the ends of an address: white space of any kind, and characters of no width
 _STRIPPED = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u180e\u200b\u200c\u200d\u2060\ufeff"
@@ -42,9 +45,18 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+#: The digests of the addresses that Notify accepts emails to and never stores them: they simulate a delivery.
+SIMULATED = frozenset(digest(f"simulate-delivered{number}@notifications.service.gov.uk") for number in ("", "-2", "-3"))
+
+
 def new_reference() -> str:
     """A reference that no other email has."""
     return f"outbox-{uuid.uuid4()}"
+
+
+def is_own_reference(reference: str) -> bool:
+    """Whether a reference was made by ``new_reference``, so that it stands for one email."""
+    return _OWN_REFERENCE.fullmatch(reference) is not None
 
 
 def write_database() -> str:
@@ -67,6 +79,10 @@ class EmailMessageQuerySet(models.QuerySet["EmailMessage"]):
         """Those that Notify has accepted and whose fate is open."""
         return self.filter(status__in=sorted(TO_TRACK))
 
+    def without_contents(self) -> EmailMessageQuerySet:
+        """The same, without what the emails say until it is asked for: it may be megabytes each."""
+        return self.defer("personalisation", "sanitise_content_for", "one_click_unsubscribe_url")
+
     def with_address(self, email_address: str) -> EmailMessageQuerySet:
         """Those to this address, whatever its case and the white space around it."""
         return self.filter(address_digest=digest(normalise_address(email_address)))
@@ -80,7 +96,7 @@ class EmailMessage(models.Model):
     """One email, from the call that asked for it to its fate.
 
     Link to it from your own models with a ForeignKey or ManyToManyField. Read ``status``; never write it, and never
-    ``save()`` an instance that may be old: every change is made by ``transitions.py``.
+    ``save()`` an instance that may be old: every change is made by ``transitions.py`` and ``reports.py``.
     """
 
     Status = Status
@@ -101,7 +117,7 @@ class EmailMessage(models.Model):
     )
     notify_id = models.UUIDField(_("Notify id"), null=True, unique=True, editable=False)
 
-    # See Note [One column says what is due] in transitions.py
+    # See Note [One column says what is due] in claims.py
     due_at = models.DateTimeField(_("due"), null=True, editable=False)
 
     # Attempts to send that count: one that met the rate limit is given back
@@ -125,6 +141,8 @@ class EmailMessage(models.Model):
             models.Index(fields=["reference_digest"], name="govuk_outbox_reference"),
             models.Index(fields=["status", "created_at"], name="govuk_outbox_status"),
             models.Index(fields=["created_at"], name="govuk_outbox_created"),
+            # For what was sent right after an email: see tracking.py
+            models.Index(fields=["sent_at"], name="govuk_outbox_sent"),
         )
 
     def __str__(self) -> str:
@@ -182,7 +200,7 @@ class EmailMessageEvent(models.Model):
         LIMITED = "limited", _("Limited")
         #: Notify may have accepted it.
         UNCLEAR = "unclear", _("Unclear")
-        #: Asked, Notify has it. It was not sent again.
+        #: Asked, or by itself in a receipt, Notify says that it has it. It was not sent again.
         FOUND = "found", _("Found at Notify")
         #: Asked, Notify does not have it.
         NOT_FOUND = "not-found", _("Not at Notify")
@@ -198,6 +216,10 @@ class EmailMessageEvent(models.Model):
         SENDING = "sending", _("Sending")
         #: From asking Notify about this one email.
         LOOK_UP = "look-up", _("Look-up")
+        #: From a page of Notify's list of emails.
+        PAGE = "page", _("Page of the list")
+        #: From a delivery receipt, which Notify posts to us.
+        RECEIPT = "receipt", _("Delivery receipt")
         #: From its own clock.
         CLOCK = "clock", _("Clock")
 

@@ -1,29 +1,25 @@
 """The gateway to GOV.UK Notify: every answer, silence or exception becomes one outcome value.
 
-notifications-python-client and requests appear here alone. Nothing here touches the database, and nothing here raises.
+Nothing here touches the database. Nothing raises, except what interrupts a process from outside, such as Celery's time
+limit: the attempt is then left as by a worker that died.
 """
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import datetime as dt
-import logging
-import os
 import ssl
-import threading
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import requests
 import urllib3.exceptions
-from notifications_python_client import NotificationsAPIClient
+from django.core.exceptions import ImproperlyConfigured
 from notifications_python_client.errors import HTTPError, InvalidResponse
 
-from django_govuk_notify_outbox import conf
+from django_govuk_notify_outbox.client import HeldUpError, last_look, last_status, quiet, this_threads_client
 from django_govuk_notify_outbox.outcomes import (
     Accepted,
     Exchange,
@@ -31,40 +27,47 @@ from django_govuk_notify_outbox.outcomes import (
     Limited,
     NoAnswer,
     Notification,
+    NotSent,
     Outcome,
     Refused,
     TryLater,
     Unclear,
 )
 
-# Notify's API says 400 when an email can't be sent; a proxy before it says 413 or 422 to a body that it won't pass on
+# Notify says 400 when an email can't be sent; a proxy before it says 413 or 422 to a body that it won't pass on
 REFUSALS = frozenset({400, 413, 422})
 #: Notify's list of notifications, a page.
 PAGE_SIZE = 250
 _MAX_TEXT = 20_000
+#: What the client, requests (OSError), and an answer that is not what it should be raise.
+FAILURES = (
+    *(HTTPError, InvalidResponse, urllib3.exceptions.HTTPError, OSError, ImproperlyConfigured),
+    *(AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+)
 
 
-def send(payload: dict[str, Any]) -> Outcome:
+def send(payload: dict[str, Any], *, may_post: Callable[[], bool] | None = None) -> Outcome:
     """Post one email, once, and say what came of it.
 
     Notify has the TIMEOUT setting's seconds to connect, and as many again between any two bytes of its answer.
-
-    ``payload`` is the body as ``NotificationsAPIClient.send_email_notification`` would make it. It is posted with the
-    client's ``post``, because clients before 12.2 do not know every parameter.
+    ``may_post`` is asked last of all: see Note [How long a request can be under way] in claims.py. ``payload`` is the
+    body as ``NotificationsAPIClient.send_email_notification`` would make it. It is posted with the client's ``post``,
+    because clients before 12.2 do not know every parameter.
     """
     started = time.monotonic()
     posted = False
     try:
-        client = _client()
+        client = this_threads_client()
         posted = True
-        with _quiet_client():
+        with quiet(), last_look(may_post):
             body = client.post("/v2/notifications/email", data=payload)
-        exchange = Exchange(http_status=_local.status, duration=time.monotonic() - started)
-        # A redirect turns the POST into a GET, whose answer is JSON too: only an id and our reference are a yes
+        exchange = Exchange(http_status=last_status(), duration=time.monotonic() - started)
         if body["reference"] == payload["reference"]:
             return Accepted(uuid.UUID(body["id"]), exchange)
         raise ValueError("The answer's reference is not the email's.")
-    except Exception as error:
+    except HeldUpError as error:
+        return NotSent(_exchange(error, started))
+    except FAILURES as error:
         exchange = _exchange(error, started)
         if not posted:
             # No client without a well-formed key. What to do about it is in the message
@@ -78,9 +81,9 @@ def find(reference: str, *, since: dt.datetime) -> Found | NoAnswer:
     found: list[Notification] = []
     older_than: str | None = None
     try:
-        client = _client()
+        client = this_threads_client()
         while True:
-            with _quiet_client():
+            with quiet():
                 body = client.get_all_notifications(template_type="email", reference=reference, older_than=older_than)
             page = [_notification(item) for item in body["notifications"]]
             found += page
@@ -89,27 +92,46 @@ def find(reference: str, *, since: dt.datetime) -> Found | NoAnswer:
             if str(page[-1].id) == older_than:
                 raise ValueError("The same page came twice.")
             older_than = str(page[-1].id)
-    except Exception as error:
+    except FAILURES as error:
         return NoAnswer(_exchange(error, started))
-    exchange = Exchange(http_status=_local.status, duration=time.monotonic() - started)
+    exchange = Exchange(http_status=last_status(), duration=time.monotonic() - started)
     return Found(exchange, sorted(found, key=lambda notification: notification.created_at))
+
+
+def page(*, older_than: uuid.UUID) -> Found | NoAnswer:
+    """Ask Notify for the emails next older than one of them, newest first, a page at most.
+
+    Nothing found: there are none, or Notify does not know that one. Their texts are left out.
+    """
+    started = time.monotonic()
+    try:
+        client = this_threads_client()
+        with quiet():
+            body = client.get_all_notifications(template_type="email", older_than=str(older_than))
+        items = body["notifications"]
+        # What cannot be read of one must not keep us from the others. It will be looked up by itself
+        notifications = [each for item in items if (each := _readable(item))]
+    except FAILURES as error:
+        return NoAnswer(_exchange(error, started))
+    exchange = Exchange(http_status=last_status(), duration=time.monotonic() - started)
+    return Found(exchange, notifications, is_all=len(items) < PAGE_SIZE)
 
 
 def look_up(notify_id: uuid.UUID) -> Found | NoAnswer:
     """Ask Notify about one email. Nothing found: Notify never stored it (a simulated address) or has deleted it."""
     started = time.monotonic()
     try:
-        client = _client()
-        with _quiet_client():
+        client = this_threads_client()
+        with quiet():
             body = client.get_notification_by_id(str(notify_id))
         notification = _notification(body)
-    except Exception as error:
+    except FAILURES as error:
         exchange = _exchange(error, started)
         # Notify's own 404, not that of some proxy or wrong address
         if exchange.http_status == 404 and exchange.error_type == "NoResultFound":
             return Found(exchange)
         return NoAnswer(exchange)
-    return Found(Exchange(http_status=_local.status, duration=time.monotonic() - started), [notification])
+    return Found(Exchange(http_status=last_status(), duration=time.monotonic() - started), [notification])
 
 
 def _outcome(error: Exception, exchange: Exchange) -> Outcome:
@@ -122,9 +144,6 @@ def _outcome(error: Exception, exchange: Exchange) -> Outcome:
         return Unclear(exchange)
     if error.response is None:
         return TryLater(exchange) if _never_connected(error.__cause__) else Unclear(exchange)
-    if error.response.history:
-        # Redirected: what answered was asked with GET, and says nothing about the POST
-        return Unclear(exchange)
     status = exchange.http_status or 0
     if status in REFUSALS:
         return Refused(exchange)
@@ -133,16 +152,15 @@ def _outcome(error: Exception, exchange: Exchange) -> Outcome:
     if status == 408:
         return Unclear(exchange)
     if 400 <= status < 500:
-        # The key, the clock or the address of Notify are wrong: not this email's fault
-        return TryLater(exchange, everybody_waits=True)
+        # The key, the clock or the address of Notify are wrong: not this email's fault. The clock is this host's alone
+        return TryLater(exchange, everybody_waits="clock" not in exchange.message)
     return Unclear(exchange, finished=bool(exchange.error_type))
 
 
 def _never_connected(cause: BaseException | None) -> bool:
     """Whether a request failed before a byte of it was sent.
 
-    Not by a ``ProxyError``: urllib3 raises it too when a proxy cuts the connection after it took the whole request. A
-    connection to the proxy that was never made is found beneath it.
+    A ``ProxyError`` does not tell: it is raised too when a proxy cuts the connection after it took the whole request.
     """
     never = (
         requests.exceptions.ConnectTimeout,
@@ -168,7 +186,7 @@ def _never_connected(cause: BaseException | None) -> bool:
     return False
 
 
-def _notification(body: Any) -> Notification:
+def _notification(body: Any, *, with_text: bool = True) -> Notification:
     """One notification of an answer. Raises KeyError, TypeError or ValueError when it isn't one."""
     created_at = dt.datetime.fromisoformat(body["created_at"])
     return Notification(
@@ -177,8 +195,15 @@ def _notification(body: Any) -> Notification:
         email_address=str(body["email_address"]),
         template_id=str(uuid.UUID(body["template"]["id"])),
         created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=dt.UTC),
-        text=f"{body.get('subject')}\n{body.get('body')}",
+        text=f"{body.get('subject')}\n{body.get('body')}" if with_text else "",
     )
+
+
+def _readable(body: Any) -> Notification | None:
+    try:
+        return _notification(body, with_text=False)
+    except FAILURES:
+        return None
 
 
 def _exchange(error: Exception, started: float) -> Exchange:
@@ -222,49 +247,3 @@ def _notifys_words(response: requests.Response) -> tuple[str, str]:
 def _storable(text: str) -> str:
     """The text without what PostgreSQL cannot store: NUL characters and lone surrogates."""
     return text[:_MAX_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-
-
-_local = threading.local()
-
-
-def _client() -> NotificationsAPIClient:
-    """The thread's own client, for the settings as they are.
-
-    One a thread, because it is not thread-safe; kept, because its session keeps connections alive; and made anew in a
-    forked process, because two processes must not share a socket.
-    """
-    wanted = (os.getpid(), conf.api_key(), conf.base_url(), conf.timeout())
-    if getattr(_local, "made_for", None) != wanted:
-        _, api_key, base_url, timeout = wanted
-        _close_client()
-        client = NotificationsAPIClient(api_key, base_url=base_url, timeout=timeout)
-        client.request_session.hooks["response"].append(_remember_status)
-        _local.client, _local.made_for = client, wanted
-    return cast("NotificationsAPIClient", _local.client)
-
-
-def _close_client() -> None:
-    """Close this thread's connections, unless they are those of the process that it was forked from."""
-    if getattr(_local, "made_for", (None,))[0] == os.getpid():
-        _local.client.request_session.close()
-
-
-def _remember_status(response: requests.Response, **_kwargs: object) -> None:
-    """Note the HTTP status of a success, which the client does not hand on."""
-    _local.status = response.status_code
-
-
-_is_quiet = contextvars.ContextVar("_is_quiet", default=False)
-
-
-@contextlib.contextmanager
-def _quiet_client() -> Iterator[None]:
-    """Keep the client from logging Notify's error messages, which may quote the email's personalisation."""
-    token = _is_quiet.set(True)
-    try:
-        yield
-    finally:
-        _is_quiet.reset(token)
-
-
-logging.getLogger("notifications_python_client.base").addFilter(lambda _record: not _is_quiet.get())

@@ -26,7 +26,7 @@ class Notification:
 
     id: uuid.UUID
     status: str
-    email_address: str
+    email_address: str = field(repr=False)
     template_id: str
     created_at: dt.datetime
     #: Subject and body as the recipient sees them. Personal: not to be kept.
@@ -67,6 +67,13 @@ class Limited:
 
 
 @dataclass(frozen=True)
+class NotSent:
+    """The worker stopped itself before the request left. It says nothing about the email."""
+
+    exchange: Exchange
+
+
+@dataclass(frozen=True)
 class Unclear:
     """Notify may have accepted the email.
 
@@ -83,6 +90,8 @@ class Found:
 
     exchange: Exchange
     notifications: list[Notification] = field(default_factory=list)
+    #: Whether there are no more: Notify would have listed them too.
+    is_all: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,4 +102,4 @@ class NoAnswer:
 
 
 #: What a POST can come to.
-Outcome = Accepted | Refused | TryLater | Limited | Unclear
+Outcome = Accepted | Refused | TryLater | Limited | NotSent | Unclear

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, current_app, shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 from kombu.pools import ProducerPool
 
-from django_govuk_notify_outbox import conf, delivery
+from django_govuk_notify_outbox import conf, delivery, durability, holds
 from django_govuk_notify_outbox import sync as sync_run
+from django_govuk_notify_outbox.delivery import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -36,23 +38,44 @@ _POOL_SIZE = 10
 
 
 @shared_task(name="django_govuk_notify_outbox.tasks.send", ignore_result=True)
-def send(pk: int) -> None:
-    """Send one email, unless that is done or another worker is at it."""
-    delivery.deliver(pk)
+def send(*pks: int, is_postponed: bool = False) -> None:
+    """Send emails, each unless that is done or another worker is at it.
+
+    When Notify limits us, those that are left come once more when all may send again, so that they need not queue up
+    behind a backlog. Sync has those that do not get through then.
+    """
+    with durability.broken_connection_dropped():
+        for position, pk in enumerate(pks):
+            try:
+                progress = delivery.deliver(pk)
+            except Exception:
+                # One email's trouble, or a time limit, holds up no other
+                if rest := pks[position + 1 :]:
+                    push(*rest)
+                raise
+            if progress is Progress.STOP:
+                if not is_postponed:
+                    push(*pks[position:], is_postponed=True)
+                return
 
 
 @shared_task(name="django_govuk_notify_outbox.tasks.sync", ignore_result=True)
 def sync() -> None:
     """Retry what failed and follow what was sent. Run it from Celery beat, every 5 seconds or so."""
-    sync_run.run()
+    with durability.broken_connection_dropped():
+        sync_run.run(interrupted_by=SoftTimeLimitExceeded)
 
 
-def push(pk: int) -> None:
-    """Hand an email to the workers now. Never raises: without a broker, sync sends the email a few seconds later."""
+def push(*pks: int, is_postponed: bool = False) -> None:
+    """Hand emails to a worker: now, or when sending is not held any more.
+
+    Never raises: without a broker, sync sends them a few seconds later.
+    """
     try:
-        _pusher.push(pk)
+        _pusher.push(*pks, is_postponed=is_postponed)
     except Exception:
-        logger.warning("Email %s: could not be pushed to the broker; sync will send it", pk, exc_info=True)
+        numbers = ", ".join(map(str, pks))
+        logger.warning("Emails %s: could not be pushed to the broker; sync will send them", numbers, exc_info=True)
 
 
 class _Pusher:
@@ -62,16 +85,21 @@ class _Pusher:
         self._pools: dict[tuple[int, int], ProducerPool] = {}
         self._paused_until = 0.0
 
-    def push(self, pk: int) -> None:
+    def push(self, *pks: int, is_postponed: bool) -> None:
         """Publish one task. Raises what kombu raises when it can't be done within a second or so."""
         if send.app.conf.task_always_eager:
-            send.apply_async((pk,))
+            # It would not wait, and find what it has found
+            if not is_postponed:
+                send.apply_async(pks)
             return
         if time.monotonic() < self._paused_until:
             return
+        later: dict[str, Any] = {"kwargs": {"is_postponed": True}, "countdown": holds.SENDING_HOLD}
         try:
             with self._pool().acquire(block=True, timeout=BROKER_TIMEOUT) as producer:
-                send.apply_async((pk,), producer=producer, retry=True, retry_policy=_RETRY_POLICY)
+                send.apply_async(
+                    pks, producer=producer, retry=True, retry_policy=_RETRY_POLICY, **(later if is_postponed else {})
+                )
         except Exception:
             self._paused_until = time.monotonic() + PAUSE_AFTER_FAILED_PUSH
             raise

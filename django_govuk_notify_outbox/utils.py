@@ -1,30 +1,35 @@
-"""The call that takes the place of ``NotificationsAPIClient.send_email_notification``."""
+"""The calls that take the place of ``NotificationsAPIClient.send_email_notification``: for one email, and for many."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import json
 import uuid
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from django_govuk_notify_outbox import tasks, validation
 from django_govuk_notify_outbox.models import (
-    MAX_ADDRESS_LENGTH,
-    MAX_ID_LENGTH,
-    MAX_REFERENCE_LENGTH,
-    MAX_URL_LENGTH,
     EmailMessage,
     digest,
+    email_rows,
     new_reference,
     normalise_address,
+    write_database,
 )
 
 #: Seconds that the task sent on commit has for itself before sync takes a new email to be forgotten.
 PUSH_HEAD_START = 5.0
+#: Emails that one task sends, one after the other: few enough that several workers share out a mailing.
+PUSH_BATCH = 25
+#: Rows in one INSERT, and about how many bytes of them. Escaped for the statement they may be twice as many, which is
+#: well below the greatest that MariaDB takes by default, 16 MB.
+INSERT_BATCH = 500
+INSERT_BYTES = 4_000_000
 
 
 def send_email_notification(
@@ -49,37 +54,117 @@ def send_email_notification(
     Raises TypeError or ValueError, naming the argument, before the database is touched, for what cannot be stored or
     sent: values that JSON has no form for, NUL characters, halves of surrogate pairs, texts longer than their columns.
     """
-    address = validation.required_text("email_address", email_address, max_length=MAX_ADDRESS_LENGTH)
-    reference = validation.text("reference", reference, max_length=MAX_REFERENCE_LENGTH) or new_reference()
+    arguments = validation.storable(
+        {
+            "email_address": email_address,
+            "template_id": template_id,
+            "personalisation": personalisation,
+            "reference": reference,
+            "email_reply_to_id": email_reply_to_id,
+            "one_click_unsubscribe_url": one_click_unsubscribe_url,
+            "sanitise_content_for": sanitise_content_for,
+        }
+    )
+    email = _row(arguments, timezone.now())
+    email.save(force_insert=True)
+    _push_on_commit([email])
+    return email
+
+
+def send_email_notifications(
+    emails: Iterable[Mapping[str, Any]],
+    *,
+    template_id: str | uuid.UUID | None = None,
+    personalisation: Mapping[str, Any] | None = None,
+    reference: str | None = None,
+    email_reply_to_id: str | uuid.UUID | None = None,
+    one_click_unsubscribe_url: str | None = None,
+    sanitise_content_for: list[str] | None = None,
+) -> list[EmailMessage]:
+    """Store emails, all or none, in the current transaction, to be sent once that commits; their rows, in order.
+
+    Each of ``emails`` is a mapping of arguments of ``send_email_notification``, by their names. An argument that is the
+    same for all may be given once, beside them. Where an email has the argument too, its own stands, and it alone: the
+    two are not merged. So this stores, and later sends, what the following would::
+
+        for_all = {"template_id": template_id, "personalisation": personalisation, ...}
+        rows = [send_email_notification(**{**for_all, **email}) for email in emails]
+
+    It does so in a few statements and messages, whatever their number. A ``reference`` given for all is shared by all;
+    without one each row gets its own.
+
+    What is promised for one email is promised for each. Raises the same exceptions, before the database is touched,
+    which name the email's position too, as in "emails[3]: email_address must be a string, not None."
+
+    The signals ``pre_save`` and ``post_save`` are not sent, except on MySQL, where rows are saved one by one.
+    """
+    for_all = validation.storable(
+        {
+            **({} if template_id is None else {"template_id": template_id}),
+            "personalisation": personalisation,
+            "reference": reference,
+            "email_reply_to_id": email_reply_to_id,
+            "one_click_unsubscribe_url": one_click_unsubscribe_url,
+            "sanitise_content_for": sanitise_content_for,
+        }
+    )
     now = timezone.now()
-    email = EmailMessage(
-        email_address=address,
-        address_digest=digest(normalise_address(address)),
-        template_id=validation.required_text(
-            "template_id", validation.without_uuid(template_id), max_length=MAX_ID_LENGTH
-        ),
-        personalisation=validation.json_value("personalisation", personalisation),
-        reference=reference,
+    rows = [_row(arguments, now) for arguments in validation.storable_emails(emails, for_all)]
+    if rows:
+        _insert(rows)
+        _push_on_commit(rows)
+    return rows
+
+
+def _row(arguments: Mapping[str, Any], now: dt.datetime) -> EmailMessage:
+    """A new email, not yet saved, with arguments that have been checked."""
+    reference = arguments["reference"] or new_reference()
+    return EmailMessage(
+        **{**arguments, "reference": reference},
+        address_digest=digest(normalise_address(arguments["email_address"])),
         reference_digest=digest(reference),
-        email_reply_to_id=validation.text(
-            "email_reply_to_id", validation.without_uuid(email_reply_to_id), max_length=MAX_ID_LENGTH
-        ),
-        one_click_unsubscribe_url=validation.text(
-            "one_click_unsubscribe_url", one_click_unsubscribe_url, max_length=MAX_URL_LENGTH
-        ),
-        sanitise_content_for=validation.json_value("sanitise_content_for", sanitise_content_for),
         created_at=now,
         status_changed_at=now,
-        due_at=now + timedelta(seconds=PUSH_HEAD_START),
+        due_at=now + dt.timedelta(seconds=PUSH_HEAD_START),
     )
-    email.save(force_insert=True)
+
+
+def _insert(rows: list[EmailMessage]) -> None:
+    """Save new rows, all or none, and let them know their numbers."""
+    database = write_database()
+    with transaction.atomic(using=database):
+        if connections[database].features.can_return_rows_from_bulk_insert:
+            for batch in _batches(rows):
+                email_rows().bulk_create(batch)
+        else:
+            for row in rows:
+                row.save(force_insert=True, using=database)
+
+
+def _batches(rows: list[EmailMessage]) -> Iterator[list[EmailMessage]]:
+    """The rows, so many at a time as one statement may insert."""
+    batch: list[EmailMessage] = []
+    room = INSERT_BYTES
+    for row in rows:
+        # What is sent is all of a row that may be large, and JSON is the form in which most of it is stored
+        size = len(json.dumps(row.payload()))
+        if batch and (len(batch) == INSERT_BATCH or size > room):
+            yield batch
+            batch, room = [], INSERT_BYTES
+        batch.append(row)
+        room -= size
+    yield batch
+
+
+def _push_on_commit(rows: list[EmailMessage]) -> None:
+    pks = [row.pk for row in rows]
 
     # A function, not a partial: see Note [Why the push is a function] in tasks.py
     def push() -> None:
-        tasks.push(email.pk)
+        for start in range(0, len(pks), PUSH_BATCH):
+            tasks.push(*pks[start : start + PUSH_BATCH])
 
-    database = email._state.db  # noqa: SLF001  # the name that Django documents
-    # With autocommit turned off nobody tells when the caller commits: sync sends the email then
+    database = rows[0]._state.db  # noqa: SLF001  # the name that Django documents
+    # With autocommit turned off nobody tells when the caller commits: sync sends the emails then
     with contextlib.suppress(transaction.TransactionManagementError):
         transaction.on_commit(push, using=database, robust=True)
-    return email

@@ -68,6 +68,9 @@ def is_overdue(email: EmailMessage) -> bool:
 
 
 def _report(event: EmailMessageEvent) -> str:
+    if event.outcome == _Outcome.FOUND:
+        known = _REPORTS.get(Status(event.status), "Notify has it")
+        return f"{known}. Learnt from a delivery receipt, without an answer to the attempt"
     if event.status == event.previous_status:
         return f"Notify says “{event.notify_status}”, which this version does not know"
     return _REPORTS[Status(event.status)]

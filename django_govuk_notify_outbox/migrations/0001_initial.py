@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'email',
                 'verbose_name_plural': 'emails',
-                'indexes': [models.Index(fields=['due_at', 'status'], name='govuk_outbox_due'), models.Index(fields=['address_digest'], name='govuk_outbox_address'), models.Index(fields=['reference_digest'], name='govuk_outbox_reference'), models.Index(fields=['status', 'created_at'], name='govuk_outbox_status'), models.Index(fields=['created_at'], name='govuk_outbox_created')],
+                'indexes': [models.Index(fields=['due_at', 'status'], name='govuk_outbox_due'), models.Index(fields=['address_digest'], name='govuk_outbox_address'), models.Index(fields=['reference_digest'], name='govuk_outbox_reference'), models.Index(fields=['status', 'created_at'], name='govuk_outbox_status'), models.Index(fields=['created_at'], name='govuk_outbox_created'), models.Index(fields=['sent_at'], name='govuk_outbox_sent')],
             },
         ),
         migrations.CreateModel(
@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
                 ('previous_status', models.CharField(choices=[('sending-to-notify', 'Sending to Notify'), ('retrying-send-to-notify', 'Retrying send to Notify'), ('failed-send-to-notify', 'Failed to send to Notify'), ('sent-to-notify', 'Sent to Notify'), ('notify-created', 'Notify: created'), ('notify-sending', 'Notify: sending'), ('notify-delivered', 'Notify: delivered'), ('notify-temporary-failure', 'Notify: temporary failure'), ('notify-technical-failure', 'Notify: technical failure'), ('notify-permanent-failure', 'Notify: permanent failure')], max_length=32, verbose_name='status before')),
                 ('status', models.CharField(choices=[('sending-to-notify', 'Sending to Notify'), ('retrying-send-to-notify', 'Retrying send to Notify'), ('failed-send-to-notify', 'Failed to send to Notify'), ('sent-to-notify', 'Sent to Notify'), ('notify-created', 'Notify: created'), ('notify-sending', 'Notify: sending'), ('notify-delivered', 'Notify: delivered'), ('notify-temporary-failure', 'Notify: temporary failure'), ('notify-technical-failure', 'Notify: technical failure'), ('notify-permanent-failure', 'Notify: permanent failure')], max_length=32, verbose_name='status after')),
                 ('attempt', models.PositiveIntegerField(null=True, verbose_name='attempt')),
-                ('source', models.CharField(choices=[('sending', 'Sending'), ('look-up', 'Look-up'), ('clock', 'Clock')], max_length=16, verbose_name='learnt from')),
+                ('source', models.CharField(choices=[('sending', 'Sending'), ('look-up', 'Look-up'), ('page', 'Page of the list'), ('receipt', 'Delivery receipt'), ('clock', 'Clock')], max_length=16, verbose_name='learnt from')),
                 ('notify_status', models.CharField(blank=True, max_length=255, verbose_name="Notify's status")),
                 ('http_status', models.PositiveSmallIntegerField(null=True, verbose_name='HTTP status')),
                 ('error_type', models.CharField(blank=True, max_length=255, verbose_name='error type')),
