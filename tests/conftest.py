@@ -6,24 +6,30 @@ import datetime as dt
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory, TickingDateTimeFactory
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
-from django_govuk_notify_outbox import models, tasks
+from django_govuk_notify_outbox import models, moments, tasks
 from django_govuk_notify_outbox.models import EmailMessage
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.sandbox.process import running_sandbox
 from django_govuk_notify_outbox.statuses import FINAL, TO_SEND, Status
 from tests.celery_app import app
+from tests.project import Project, joined
+from tests.sandbox import accounts, recorded
 
 #: Celery would take it for the broker of this process too. It is that of the tests that start workers.
-BROKER_OF_WORKERS = os.environ.pop("CELERY_BROKER_URL", "")
+#: The processes that share out the tests inherit it under the other name.
+BROKER_OF_WORKERS = os.environ.pop("CELERY_BROKER_URL", "") or os.environ.get("TESTS_BROKER_OF_WORKERS", "")
+os.environ["TESTS_BROKER_OF_WORKERS"] = BROKER_OF_WORKERS
 
 Frozen = FrozenDateTimeFactory | StepTickTimeFactory | TickingDateTimeFactory
 MakeEmail = Callable[..., EmailMessage]
@@ -34,8 +40,8 @@ PERSONALISATION = {"name": "Amala"}
 
 @pytest.fixture(scope="session")
 def sandbox_process() -> Iterator[Sandbox]:
-    """One sandbox for the whole session; tests use ``sandbox``."""
-    with running_sandbox(sending_after=1.0, final_after=2.0) as sandbox:
+    """One sandbox for the whole session, without a rate limit unless a test sets one; tests use ``sandbox``."""
+    with running_sandbox(sending_after=1.0, final_after=2.0, rate_limit=0) as sandbox:
         yield sandbox
 
 
@@ -55,7 +61,7 @@ class Clock:
     def __init__(self, frozen: Frozen, sandbox: Sandbox) -> None:
         self._frozen = frozen
         self._sandbox = sandbox
-        self._sandbox.set_clock(self.now)
+        self._sandbox.set_clock(moments.aware(self.now))
 
     @property
     def now(self) -> dt.datetime:
@@ -65,7 +71,7 @@ class Clock:
     def move(self, seconds: float) -> None:
         """Let some seconds pass."""
         self._frozen.tick(dt.timedelta(seconds=seconds))
-        self._sandbox.set_clock(self.now)
+        self._sandbox.set_clock(moments.aware(self.now))
 
     def move_to(self, moment: dt.datetime | None) -> None:
         """Go to a moment."""
@@ -108,6 +114,22 @@ def make_email(db: None) -> MakeEmail:
     return make
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The test database, which can be dropped in the end though processes that tests killed seem to use it still."""
+    yield
+    if connection.vendor == "postgresql":
+        name = connection.settings_dict["NAME"]
+        with django_db_blocker.unblock():
+            connection.close()
+            with connection._nodb_cursor() as cursor:
+                # Orphans of a worker that was killed would connect again
+                cursor.execute(f"ALTER DATABASE {connection.ops.quote_name(name)} ALLOW_CONNECTIONS false")
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [name]
+                )
+
+
 @pytest.fixture
 def eager_tasks(settings: Settings) -> None:
     """Celery tasks run where they are sent from, through the same push as ever."""
@@ -129,3 +151,22 @@ def pushed() -> list[Any]:
         while message := channel.basic_get("celery", no_ack=True):
             messages.append(message)
     return messages
+
+
+@pytest.fixture
+def project(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """The tests' project, ready to start workers, with this process on its broker too."""
+    project = Project(tmp_path, sandbox, broker=BROKER_OF_WORKERS)
+    with joined(project, monkeypatch):
+        yield project
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show which of the recordings of Notify were replayed, and which were not and why."""
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    properties = [each for report in reports for each in getattr(report, "user_properties", ())]
+    replayed = {name for what, name in properties if what == "replayed"}
+    if replayed:
+        terminalreporter.section("recordings of GOV.UK Notify, replayed against the sandbox")
+        for line in accounts.table((row["name"] for row in recorded.ROWS), replayed):
+            terminalreporter.write_line(line)

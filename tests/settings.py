@@ -75,9 +75,11 @@ DJANGO_GOVUK_NOTIFY_OUTBOX__API_KEY = os.environ.get("NOTIFY_API_KEY", defaults.
 DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = os.environ.get("NOTIFY_BASE_URL", "http://127.0.0.1:9")
 if "NOTIFY_TIMEOUT" in os.environ:
     DJANGO_GOVUK_NOTIFY_OUTBOX__TIMEOUT = float(os.environ["NOTIFY_TIMEOUT"])
+if "SYNC_THREADS" in os.environ:
+    DJANGO_GOVUK_NOTIFY_OUTBOX__SYNC_THREADS = int(os.environ["SYNC_THREADS"])
 
 # Tests in one process push to memory. Those that start workers give them, and themselves, the broker of
-# CELERY_BROKER_URL, and the database that pytest made: see test_end_to_end.py
+# CELERY_BROKER_URL, and the database that pytest made: see project.py
 CELERY_BROKER_URL = os.environ.get("TESTS_BROKER_URL", "memory://")
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 if CELERY_BROKER_URL.startswith("folder:"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import celery.schedules
@@ -14,9 +15,10 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.test import modify_settings
+from django.urls import include, path
 from pytest_django import Settings
 
-from django_govuk_notify_outbox import checks, conf
+from django_govuk_notify_outbox import checks, conf, views
 from django_govuk_notify_outbox.sandbox import defaults
 from tests.celery_app import app
 
@@ -66,6 +68,21 @@ def ids(settings: Settings, values: dict[str, Any]) -> list[str]:
         ({"BASE_URL": "https://[oops"}, ["E006"]),
         ({"BASE_URL": 5}, ["E006"]),
         ({"BASE_URL": b"https://example.com"}, ["E006"]),
+        ({"RECEIPT_TOKENS": None}, []),
+        ({"RECEIPT_TOKENS": []}, []),
+        ({"RECEIPT_TOKENS": ()}, []),
+        ({"RECEIPT_TOKENS": ["ten-letters"]}, []),
+        ({"RECEIPT_TOKENS": ("0123456789", "correct horse: battery")}, []),
+        ({"RECEIPT_TOKENS": "0123456789"}, ["E008"]),
+        ({"RECEIPT_TOKENS": b"0123456789"}, ["E008"]),
+        ({"RECEIPT_TOKENS": {"0123456789": 1}}, ["E008"]),
+        ({"RECEIPT_TOKENS": [None]}, ["E008"]),
+        ({"RECEIPT_TOKENS": [""]}, ["E008"]),
+        ({"RECEIPT_TOKENS": ["012345678"]}, ["E008"]),
+        ({"RECEIPT_TOKENS": ["0123456789\n"]}, ["E008"]),
+        ({"RECEIPT_TOKENS": ["0123456789", " 0123456789"]}, ["E008"]),
+        ({"RECEIPT_TOKENS": ["01234\n56789"]}, ["E008"]),
+        ({"RECEIPT_TOKENS": ["0123456789é"]}, ["E008"]),
         ({"ABANDON_AFTER": 5}, ["W001"]),
         (
             {"API_KEY": "x", "TIMEOUT": 0, "BASE_URL": "x", "TIME_OUT": 1, "SEND_TO_NOTIFY_ABANDON_AFTER": None},
@@ -186,3 +203,63 @@ class TestSchedule:
         finally:
             with connection.schema_editor() as editor:
                 editor.alter_db_table(PeriodicTask, "elsewhere", PeriodicTask._meta.db_table)
+
+
+def test_a_database_without_autocommit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.check_autocommit(None) == []
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+    [message] = checks.check_autocommit(None)
+    assert (message.id, message.msg) == (
+        "django_govuk_notify_outbox.E007",
+        'The database "default" has AUTOCOMMIT off.',
+    )
+
+
+class TestReceipts:
+    """That receipts are half set up is noticed, wherever their address is."""
+
+    def messages(self, settings: Settings, *patterns: Any, tokens: object = ()) -> list[str | None]:
+        urls = ModuleType("urls_of_this_test")
+        urls.urlpatterns = list(patterns)  # type: ignore[attr-defined]
+        settings.ROOT_URLCONF = urls
+        settings.DJANGO_GOVUK_NOTIFY_OUTBOX__RECEIPT_TOKENS = tokens
+        found = checks.check_receipts(None)
+        for message in found:
+            assert message.hint
+        return [message.id for message in found]
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            path("notify/", include("django_govuk_notify_outbox.urls")),
+            path("<slug:tenant>/", include("django_govuk_notify_outbox.urls", namespace="notify")),
+            path("a/", include([path("b/", include(("django_govuk_notify_outbox.urls", "x")))])),
+            path("receipts", views.receive),
+        ],
+        ids=["included", "in a namespace of its own", "nested", "by itself"],
+    )
+    def test_an_address_and_a_token_belong_together(self, settings: Settings, address: Any) -> None:
+        tokens = ["0123456789"]
+        other = path("elsewhere/", include("tests.urls"))
+        assert self.messages(settings, other, address, tokens=tokens) == []
+        assert self.messages(settings, other) == []
+        assert self.messages(settings, other, address) == ["django_govuk_notify_outbox.W004"]
+        assert self.messages(settings, other, tokens=tokens) == ["django_govuk_notify_outbox.W005"]
+
+    @pytest.mark.parametrize("tokens", [(), ["0123456789"]])
+    def test_a_project_without_pages_is_not_told(self, settings: Settings, tokens: object) -> None:
+        settings.DJANGO_GOVUK_NOTIFY_OUTBOX__RECEIPT_TOKENS = tokens
+        del settings.ROOT_URLCONF
+        assert checks.check_receipts(None) == []
+
+    def test_the_command_reports_it_and_no_mistake_quotes_a_token(self, settings: Settings) -> None:
+        settings.DJANGO_GOVUK_NOTIFY_OUTBOX__RECEIPT_TOKENS = ["my-secret-token\n"]
+        with pytest.raises(SystemCheckError) as raised:
+            call_command("check")
+        told = str(raised.value)
+        assert "django_govuk_notify_outbox.E008" in told
+        assert "django_govuk_notify_outbox.W005" in told
+        assert "my-secret-token" not in told
+        with pytest.raises(ImproperlyConfigured, match="RECEIPT_TOKENS must hold texts") as raised_again:
+            conf.receipt_tokens()
+        assert "my-secret-token" not in str(raised_again.value)

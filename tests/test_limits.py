@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from django_govuk_notify_outbox import delivery, holds, sync, transitions
+from django_govuk_notify_outbox import claims, delivery, holds, sync
 from django_govuk_notify_outbox.models import EmailMessage, Hold
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
@@ -73,9 +73,9 @@ def test_an_email_in_another_workers_hands_does_not_stop_a_run(
     clock: Clock, sandbox: Sandbox, make_email: MakeEmail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     email = make_email()
-    claim = transitions.claim_attempt
+    claim = claims.claim_attempt
     # The other worker is quicker between this one's reading and its claim
-    monkeypatch.setattr(transitions, "claim_attempt", lambda email: claim(email) and claim(email))
+    monkeypatch.setattr(claims, "claim_attempt", lambda email: claim(email) and claim(email))
     assert delivery.deliver(email.pk) is delivery.Progress.GO_ON
     assert posts(sandbox) == 0
 

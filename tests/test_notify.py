@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,13 +23,15 @@ import urllib3.exceptions
 from notifications_python_client.errors import HTTPError
 from pytest_django import Settings
 
-from django_govuk_notify_outbox import notify
+from django_govuk_notify_outbox import client, notify
+from django_govuk_notify_outbox.client import this_threads_client
 from django_govuk_notify_outbox.outcomes import (
     Accepted,
     Exchange,
     Found,
     Limited,
     NoAnswer,
+    NotSent,
     Refused,
     TryLater,
 )
@@ -85,7 +88,7 @@ def test_a_201_with_an_id_and_our_reference_is_an_acceptance(sandbox: Sandbox) -
         ({"status": 201, "body": {"reference": "ours"}}, ("Unclear", False)),
         ({"status": 201, "body": {"reference": "ours", "id": "x"}}, ("Unclear", False)),
         ({"status": 201, "body": {"reference": "ours", "id": None}}, ("Unclear", False)),
-        ({"status": 201, "body": {"reference": "theirs", "id": str(uuid.uuid4())}}, ("Unclear", False)),
+        ({"status": 201, "body": {"reference": "theirs", "id": str(uuid.UUID(int=1))}}, ("Unclear", False)),
         ({"status": 204}, ("Unclear", False)),
         ({"status": 302, "location": "/v2/notifications"}, ("Unclear", False)),
         ({"status": 302, "location": "/v2/notifications/email"}, ("Unclear", False)),
@@ -267,20 +270,33 @@ def test_an_earlier_error_of_the_callers_is_not_taken_for_this_requests(sandbox:
     assert summary(outcome) == ("Unclear", False)
 
 
-def test_an_unforeseen_error_while_posting_is_unclear(sandbox: Sandbox) -> None:
+def test_what_interrupts_a_process_from_outside_is_not_taken_for_an_answer(sandbox: Sandbox) -> None:
     # As Celery's soft time limit does, in the middle of the request
     class Limit(Exception):
         pass
 
-    client = notify._client()
+    client = this_threads_client()
     client.request_session.hooks["response"].append(_raiser(Limit("time is up")))
     try:
-        outcome = notify.send(PAYLOAD)
+        with pytest.raises(Limit):
+            notify.send(PAYLOAD)
+        with pytest.raises(Limit):
+            notify.find("ours", since=dt.datetime.now(tz=dt.UTC))
+        with pytest.raises(Limit):
+            notify.look_up(uuid.uuid4())
     finally:
         client.request_session.hooks["response"].pop()
-    assert summary(outcome) == ("Unclear", False)
-    assert outcome.exchange.message == "time is up"
     assert len(sandbox.emails()) == 1
+
+
+def test_a_last_look_right_before_the_request_can_stop_it(sandbox: Sandbox) -> None:
+    outcome = notify.send(PAYLOAD, may_post=lambda: False)
+    assert isinstance(outcome, NotSent)
+    assert outcome.exchange.message == "The worker was held up before it could send. Nothing was sent."
+    assert sandbox.requests() == []
+    assert isinstance(notify.send(PAYLOAD, may_post=lambda: True), Accepted)
+    # It is for one request, not for the client that is kept
+    assert isinstance(notify.find("ours", since=dt.datetime.now(tz=dt.UTC)), Found)
 
 
 def _raiser(error: Exception) -> Any:
@@ -334,23 +350,23 @@ def test_a_question_that_is_not_answered_says_so(sandbox: Sandbox, answer: dict[
 
 def test_connections_are_kept_and_each_thread_has_its_own(sandbox: Sandbox) -> None:
     notify.send(PAYLOAD)
-    client = notify._client()
-    assert notify._client() is client
+    client = this_threads_client()
+    assert this_threads_client() is client
     others: list[object] = []
-    thread = threading.Thread(target=lambda: others.append(notify._client()))
+    thread = threading.Thread(target=lambda: others.append(this_threads_client()))
     thread.start()
     thread.join()
     assert others[0] is not client
 
 
 def _client_in_child(parents: int, queue: multiprocessing.Queue[tuple[bool, bool]]) -> None:
-    queue.put((id(notify._client()) != parents, os.getpid() in notify._local.made_for))
+    queue.put((id(this_threads_client()) != parents, os.getpid() in client._local.made_for))
 
 
 def test_a_forked_process_makes_a_client_of_its_own(sandbox: Sandbox) -> None:
     context = multiprocessing.get_context("fork")
     queue: multiprocessing.Queue[tuple[bool, bool]] = context.Queue()
-    client = notify._client()
+    client = this_threads_client()
     child = context.Process(target=_client_in_child, args=(id(client), queue))
     child.start()
     assert queue.get(timeout=20) == (True, True)
@@ -361,3 +377,24 @@ def test_outcomes_are_values() -> None:
     exchange = Exchange(http_status=429)
     assert Limited(exchange) == Limited(Exchange(http_status=429))
     assert TryLater(exchange) != TryLater(exchange, everybody_waits=True)
+
+
+def test_a_password_for_the_host_in_netrc_does_not_take_the_place_of_the_key(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    accepted = notify.send(PAYLOAD)
+    assert isinstance(accepted, Accepted)
+    assert isinstance(notify.look_up(accepted.notify_id), Found)
+
+
+def test_a_redirect_takes_the_email_nowhere_else(sandbox: Sandbox) -> None:
+    for status in (301, 302, 303, 307, 308):
+        sandbox.add_fault(status=status, location="/v2/notifications/email")
+        outcome = notify.send(PAYLOAD)
+        assert summary(outcome) == ("Unclear", False)
+        assert outcome.exchange.http_status == status
+    assert [request["method"] for request in sandbox.requests()] == ["POST"] * 5
+    assert sandbox.emails() == []

@@ -10,7 +10,7 @@ import pytest
 
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, EmailMessageQuerySet
 from django_govuk_notify_outbox.tasks import sync
-from django_govuk_notify_outbox.utils import send_email_notification
+from django_govuk_notify_outbox.utils import send_email_notification, send_email_notifications
 
 
 @pytest.mark.django_db
@@ -35,4 +35,15 @@ def test_the_public_names_have_the_types_that_users_rely_on() -> None:
     assert_type(EmailMessage.objects.with_reference(email.reference).to_send().count(), int)
     assert email.status == EmailMessage.Status.SENDING_TO_NOTIFY
     assert EmailMessage.objects.with_reference(email.reference).get() == email
+    emails = send_email_notifications(
+        [
+            {"email_address": "amala@example.com"},
+            {"email_address": "bela@example.com", "template_id": uuid.uuid4(), "personalisation": {"name": "Bela"}},
+        ],
+        template_id=uuid.uuid4(),
+        personalisation={"name": "Amala"},
+        sanitise_content_for=["name"],
+    )
+    assert_type(emails, list[EmailMessage])
+    assert len(emails) == 2
     assert sync.name == "django_govuk_notify_outbox.tasks.sync"

@@ -37,6 +37,11 @@ def shell_lines() -> list[str]:
     return [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 
 
+#: The files of the newcomer's own app that the README writes.
+APP_FILES = tuple(
+    f"appointments/{name}.py" for name in ("models", "apps", "booking", "reminders", "receivers", "tests")
+)
+
 #: What the newcomer's project has before they begin: Celery, a broker, an app of their own.
 CELERY = """
 import os
@@ -63,6 +68,27 @@ CELERY_BROKER_TRANSPORT_OPTIONS = folder_broker.options(BASE_DIR / "broker")
 """
 
 
+#: What they type to see the case workers told, and how many appointments they find by the README's query.
+BOUNCE = f"""
+import time
+
+from appointments.booking import book
+from appointments.reminders import remind
+from django_govuk_notify_outbox.models import EmailMessage
+{next(code for _, code in BLOCKS if "NOT_ARRIVED)" in code)}
+book(Appointment(name="Amala", email_address="perm-fail@simulator.notify"))
+to_case_workers = EmailMessage.objects.with_address("case.workers@example.gov.uk")
+while not to_case_workers.exclude(notify_id=None):
+    time.sleep(0.2)
+
+reminders = remind([Appointment(name="Amala", email_address=f"{{name}}@example.com") for name in ("amala", "sian")])
+while EmailMessage.objects.to_send():
+    time.sleep(0.2)
+
+print(len(not_arrived.all()))
+"""
+
+
 class Newcomer:
     """Somebody with a Django and Celery project in a folder, who follows the README."""
 
@@ -86,7 +112,7 @@ class Newcomer:
             settings.write(python_blocks("settings.py"))
             # Where the sandbox of this test happens to listen
             settings.write(f'\nDJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = "{sandbox.base_url}"\n')
-        for file in ("appointments/models.py", "appointments/booking.py", "appointments/tests.py"):
+        for file in APP_FILES:
             (folder / file).write_text(python_blocks(file))
         self.run("python manage.py makemigrations appointments")
 
@@ -139,10 +165,19 @@ def test_a_newcomer_who_follows_the_readme_sends_an_email_and_sees_it_delivered(
         assert re.findall(r"[a-z]+-[a-z-]+", told) == ["notify-delivered", "sent-to-notify", "notify-delivered"]
         assert told.splitlines()[-1] == "0 0"
         assert [accepted["email_address"] for accepted in sandbox.emails()] == ["your.name@example.gov.uk"]
+        told = newcomer.run("python manage.py shell", typed=BOUNCE)
+        assert told.splitlines()[-1] == "1"
+        assert [accepted["email_address"] for accepted in sandbox.emails()] == [
+            "your.name@example.gov.uk",
+            "perm-fail@simulator.notify",
+            "case.workers@example.gov.uk",
+            "amala@example.com",
+            "sian@example.com",
+        ]
 
 
 def test_every_block_of_code_has_a_place_where_it_is_run() -> None:
-    files = {"settings.py", "shell", "appointments/models.py", "appointments/booking.py", "appointments/tests.py"}
+    files = {"settings.py", "shell", *APP_FILES}
     for language, code in BLOCKS:
         if language == "python":
             assert code.splitlines()[0].removeprefix("# ") in files
@@ -218,7 +253,17 @@ def test_the_sandbox_is_where_the_readme_says_and_has_the_key_and_templates_that
         assert UUID("".join(template_id)) in defaults.SERVICE.templates
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "CONTRIBUTING.md", "example_project/README.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/operating.md",
+        "docs/receipts.md",
+        "CONTRIBUTING.md",
+        "example_project/README.md",
+    ],
+)
 def test_links_lead_somewhere(page: str) -> None:
     path = ROOT / page
     if not path.exists():

@@ -184,6 +184,10 @@ def test_an_unclear_email_that_notify_does_not_have_is_given_up_once_its_time_is
     clock.move(60)
     sync.run()
     email.refresh_from_db()
+    assert email.status == Status.RETRYING_SEND_TO_NOTIFY
+    clock.move(70)
+    sync.run()
+    email.refresh_from_db()
     assert email.status == Status.FAILED_SEND_TO_NOTIFY
-    assert [event.outcome for event in email.events.all()] == ["unclear", "not-found"]
+    assert [event.outcome for event in email.events.all()] == ["unclear", "not-found-yet", "not-found"]
     assert posts(sandbox) == 1

@@ -6,7 +6,7 @@ import inspect
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -126,7 +126,7 @@ class TestTransactions:
         open_transactions = []
         real_send = notify.send
 
-        def look(payload: dict[str, object]) -> object:
+        def look(payload: dict[str, object], *, may_post: Callable[[], bool]) -> object:
             open_transactions.append(connection.in_atomic_block)
             # Another connection sees the claim, so it is committed
             seen: list[object] = []
@@ -139,7 +139,7 @@ class TestTransactions:
             other.start()
             other.join()
             assert seen == [1]
-            return real_send(payload)
+            return real_send(payload, may_post=may_post)
 
         monkeypatch.setattr(notify, "send", look)
         tasks.send(email.pk)

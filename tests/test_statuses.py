@@ -37,17 +37,17 @@ def test_a_new_email_is_sending_to_notify() -> None:
 
 
 def test_an_email_is_followed_through_every_step_to_its_delivery(clock: Clock, sandbox: Sandbox) -> None:
-    sandbox.set_timing(sending_after=8, final_after=16)
+    sandbox.set_timing(sending_after=8, final_after=20)
     email = new_email()
     delivery.deliver(email.pk)
     assert history(email) == ["sending-to-notify", "sent-to-notify"]
     clock.move(5)
     sync.run()
     assert history(email)[2:] == ["notify-created"]
-    clock.move(5)
+    clock.move(10)
     sync.run()
     assert history(email)[3:] == ["notify-sending"]
-    clock.move(10)
+    clock.move(30)
     sync.run()
     assert history(email)[4:] == ["notify-delivered"]
     assert (email.due_at, email.is_final) == (None, True)

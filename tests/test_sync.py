@@ -7,10 +7,11 @@ import logging
 import uuid
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from django_govuk_notify_outbox import delivery, holds, models, sync, tasks, tracking
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent
@@ -135,6 +136,7 @@ def test_a_backlog_of_sending_leaves_time_for_tracking_and_is_cut_off_by_its_bud
     to_send = [make_email() for _ in range(3)]
     to_track = make_email(Status.SENT_TO_NOTIFY)
     monkeypatch.setattr(sync, "SENDING_BUDGET", 0.0)
+    monkeypatch.setattr(sync, "RUN_BUDGET", 0.0)
     sync.run()
     assert [request["method"] for request in sandbox.requests()] == ["GET"]
     assert EmailMessage.objects.to_send().count() == len(to_send)
@@ -146,7 +148,7 @@ def test_a_backlog_of_sending_leaves_time_for_tracking_and_is_cut_off_by_its_bud
 def test_more_than_a_batch_goes_out_in_one_run_oldest_first(
     clock: Clock, sandbox: Sandbox, make_email: MakeEmail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "BATCH_SIZE", 2)
+    monkeypatch.setattr(sync, "SENDING_BATCH", 2)
     emails = [make_email(due_at=clock.now - dt.timedelta(seconds=age)) for age in (1, 5, 3, 4, 2)]
     sync.run()
     in_order = sorted(emails, key=lambda email: email.due_at or clock.now)
@@ -172,7 +174,9 @@ def test_an_email_that_makes_trouble_does_not_hold_up_the_others(
     sync.run()
     fine.refresh_from_db()
     assert fine.status == Status.SENT_TO_NOTIFY
-    assert [(record.levelno, record.getMessage()) for record in caplog.records if record.name.endswith("sync")] == [
+    assert [
+        (record.levelno, record.getMessage()) for record in caplog.records if record.name.endswith("concurrency")
+    ] == [
         (logging.ERROR, f"Email {troubled.pk}: could not be dealt with"),
     ]
 
@@ -205,4 +209,35 @@ def test_tasks_for_rows_with_nothing_to_do_do_nothing(
 def test_tasks_for_deleted_rows_do_nothing(sandbox: Sandbox) -> None:
     tasks.send(12345)
     tracking.look_up(12345)
+    assert sandbox.requests() == []
+
+
+def test_an_interruption_from_outside_ends_the_run_and_gives_its_lease_back(
+    clock: Clock, sandbox: Sandbox, make_email: MakeEmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Limit(Exception):
+        pass
+
+    def strike(pk: int) -> delivery.Progress:
+        raise Limit
+
+    make_email()
+    make_email()
+    with monkeypatch.context() as patch:
+        patch.setattr(delivery, "deliver", strike)
+        with pytest.raises(Limit):
+            sync.run(interrupted_by=Limit)
+    assert sandbox.requests() == []
+    sync.run(interrupted_by=Limit)
+    assert len(sandbox.emails()) == 2
+
+
+def test_a_run_that_fails_over_a_setting_does_not_look_like_one_that_worked(
+    sandbox: Sandbox, make_email: MakeEmail, settings: Settings
+) -> None:
+    make_email()
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__SYNC_THREADS = "10"
+    with pytest.raises(ImproperlyConfigured, match="SYNC_THREADS"):
+        sync.run()
+    assert holds.end_of(holds.SYNC) is None
     assert sandbox.requests() == []

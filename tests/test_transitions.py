@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 from django.utils import timezone
 
-from django_govuk_notify_outbox import holds, transitions
+from django_govuk_notify_outbox import claims, holds, reports, transitions
+from django_govuk_notify_outbox.claims import Claim
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent
 from django_govuk_notify_outbox.outcomes import Exchange, Notification
 from django_govuk_notify_outbox.statuses import Status
-from django_govuk_notify_outbox.transitions import Claim
 from tests.conftest import ADDRESS, Clock, MakeEmail
 
 NOTHING = Exchange()
@@ -45,13 +45,13 @@ def notification(status: str) -> Notification:
 
 
 def report(status: str) -> Callable[[EmailMessage], bool]:
-    return lambda email: transitions.record_report(email, notification(status), NOTHING)
+    return lambda email: reports.record_report(email, notification(status), NOTHING)
 
 
 #: name, what to call, and which status it leads to from which. From any other status it must change nothing.
 TRANSITIONS: list[tuple[str, Callable[[EmailMessage], object], dict[Status, Status]]] = [
-    ("claim_attempt", transitions.claim_attempt, {SENDING: SENDING, RETRYING: RETRYING}),
-    ("claim_question", transitions.claim_question, {SENDING: SENDING, RETRYING: RETRYING}),
+    ("claim_attempt", claims.claim_attempt, {SENDING: SENDING, RETRYING: RETRYING}),
+    ("claim_question", claims.claim_question, {SENDING: SENDING, RETRYING: RETRYING}),
     (
         "claim_new_attempt",
         lambda email: transitions.claim_new_attempt(claim_for(email), NOTHING),
@@ -99,6 +99,19 @@ TRANSITIONS: list[tuple[str, Callable[[EmailMessage], object], dict[Status, Stat
             ("something-new", SENT),
         )
     ),
+    *(
+        (
+            f"record_found_by_receipt {word}",
+            lambda email, word=word: transitions.record_found_by_receipt(email, notification(word)),
+            {SENDING: becomes, RETRYING: becomes, FAILED: becomes},
+        )
+        for word, becomes in (
+            ("delivered", DELIVERED),
+            ("temporary-failure", TEMPORARY),
+            ("permanent-failure", PERMANENT),
+            ("something-new", SENT),
+        )
+    ),
     (
         "record_not_found_yet",
         lambda email: transitions.record_not_found_yet(claim_for(email), NOTHING, ask_again_at=timezone.now()),
@@ -117,7 +130,7 @@ TRANSITIONS: list[tuple[str, Callable[[EmailMessage], object], dict[Status, Stat
     ("abandon", transitions.abandon, {SENDING: FAILED, RETRYING: FAILED}),
     (
         "schedule_next_look",
-        transitions.schedule_next_look,
+        reports.schedule_next_look,
         {SENT: SENT, CREATED: CREATED, AT_NOTIFY: AT_NOTIFY},
     ),
     ("record_report created", report("created"), {SENT: CREATED}),
@@ -161,7 +174,7 @@ def test_a_change_of_status_is_an_event_and_its_time_is_kept(
 ) -> None:
     email = make_email(status)
     clock.move(60)
-    took = transitions.record_report(email, notification("delivered"), NOTHING)
+    took = reports.record_report(email, notification("delivered"), NOTHING)
     email.refresh_from_db()
     events = [(event.previous_status, event.status, event.created_at) for event in email.events.all()]
     if took:
@@ -176,7 +189,7 @@ def test_a_status_that_notify_may_add_one_day_is_kept_once_and_changes_nothing(m
     email = make_email(SENT)
     before = row(email)
     for _ in range(3):
-        assert transitions.record_report(email, notification("teleported"), NOTHING) is False
+        assert reports.record_report(email, notification("teleported"), NOTHING) is False
     assert row(email) == before
     assert [event.notify_status for event in email.events.all()] == ["teleported"]
 
@@ -187,8 +200,8 @@ def test_a_row_that_has_changed_since_it_was_read_cannot_be_claimed(make_email: 
     news = {"due_at": timezone.now() + dt.timedelta(seconds=1), "attempts": 2, "status": SENDING}
     EmailMessage.objects.filter(pk=email.pk).update(**{changed: news[changed]})
     before = row(email)
-    assert transitions.claim_attempt(email) is None
-    assert transitions.claim_question(email) is None
+    assert claims.claim_attempt(email) is None
+    assert claims.claim_question(email) is None
     assert transitions.abandon(email) is False
     assert row(email) == before
 
@@ -197,12 +210,12 @@ def test_a_claim_counts_the_attempt_and_leaves_it_unclear_until_its_outcome_is_k
     make_email: MakeEmail, clock: Clock
 ) -> None:
     email = make_email()
-    claim = transitions.claim_attempt(email)
+    claim = claims.claim_attempt(email)
     assert claim is not None
     email.refresh_from_db()
     assert email.attempts == claim.attempt == 1
     assert email.attempt_started_at == clock.now
-    assert email.unclear_until == clock.now + dt.timedelta(seconds=60)
+    assert email.unclear_until == clock.now + dt.timedelta(seconds=130)
     assert email.due_at == claim.lease_until == clock.now + dt.timedelta(seconds=70)
     assert email.status == SENDING
 
@@ -211,20 +224,20 @@ def test_nothing_is_claimed_to_be_posted_while_sending_is_held(make_email: MakeE
     email = make_email()
     holds.hold_sending()
     before = row(email)
-    assert transitions.claim_attempt(email) is None
+    assert claims.claim_attempt(email) is None
     assert transitions.claim_new_attempt(claim_for(email), NOTHING) is None
     assert row(email) == before
     assert EmailMessageEvent.objects.count() == 0
     clock.move(holds.SENDING_HOLD)
-    assert transitions.claim_attempt(email) is not None
+    assert claims.claim_attempt(email) is not None
 
 
 def test_a_late_failure_changes_nothing_once_another_worker_has_taken_over(make_email: MakeEmail, clock: Clock) -> None:
-    late = transitions.claim_attempt(make_email())
+    late = claims.claim_attempt(make_email())
     assert late is not None
     clock.move_to(late.lease_until)
-    assert late.has_run_out()
-    question = transitions.claim_question(EmailMessage.objects.get())
+    assert not late.may_post()
+    question = claims.claim_question(EmailMessage.objects.get())
     assert question is not None
     before = row(late.email)
     assert transitions.record_refused(late, NOTHING) is False
@@ -236,10 +249,10 @@ def test_a_late_failure_changes_nothing_once_another_worker_has_taken_over(make_
 
 
 def test_a_late_acceptance_is_recorded_whoever_owns_the_row(make_email: MakeEmail, clock: Clock) -> None:
-    late = transitions.claim_attempt(make_email())
+    late = claims.claim_attempt(make_email())
     assert late is not None
     clock.move_to(late.lease_until)
-    question = transitions.claim_question(EmailMessage.objects.get())
+    question = claims.claim_question(EmailMessage.objects.get())
     assert question is not None
     assert transitions.record_accepted(late, NOTIFY_ID, NOTHING) is True
     # The worker that asks comes second, and has nothing left to record
@@ -265,7 +278,7 @@ def test_a_notification_that_another_email_holds_is_not_taken(make_email: MakeEm
 
 
 def test_the_same_acceptance_twice_is_told_once(make_email: MakeEmail) -> None:
-    claim = transitions.claim_attempt(make_email())
+    claim = claims.claim_attempt(make_email())
     assert claim is not None
     assert transitions.record_accepted(claim, NOTIFY_ID, NOTHING) is True
     assert transitions.record_accepted(claim, NOTIFY_ID, NOTHING) is False
@@ -273,7 +286,7 @@ def test_the_same_acceptance_twice_is_told_once(make_email: MakeEmail) -> None:
 
 
 def test_an_acceptance_for_a_deleted_row_harms_nothing(make_email: MakeEmail) -> None:
-    claim = transitions.claim_attempt(make_email())
+    claim = claims.claim_attempt(make_email())
     assert claim is not None
     EmailMessage.objects.all().delete()
     assert transitions.record_accepted(claim, NOTIFY_ID, NOTHING) is False

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from django_govuk_notify_outbox import delivery, holds, notify, sync, transitions
+from django_govuk_notify_outbox import claims, delivery, holds, matching, moments, notify, sync
 from django_govuk_notify_outbox.models import EmailMessage
 from django_govuk_notify_outbox.outcomes import Accepted, NoAnswer
 from django_govuk_notify_outbox.sandbox import defaults
@@ -107,10 +107,14 @@ def test_that_notify_does_not_have_it_is_not_believed_while_the_request_may_be_u
     go_on(email, clock)
     assert clock.now == email.created_at + dt.timedelta(seconds=5)
     assert outcomes(email) == ["unclear", "not-found-yet"]
-    assert email.due_at == email.created_at + dt.timedelta(seconds=60)
+    # Twice TIMEOUT and ten seconds; then two more TIMEOUTs, since the clocks of two workers may differ
+    assert email.due_at == email.created_at + dt.timedelta(seconds=70)
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet", "not-found-yet"]
+    assert email.due_at == email.created_at + dt.timedelta(seconds=130)
     assert posts(sandbox) == 1
     go_on(email, clock)
-    assert outcomes(email) == ["unclear", "not-found-yet", "not-found", "accepted"]
+    assert outcomes(email) == ["unclear", "not-found-yet", "not-found-yet", "not-found", "accepted"]
     assert (email.attempts, email.status) == (2, Status.SENT_TO_NOTIFY)
     assert posts(sandbox) == 2
     assert len(sandbox.emails()) == 1
@@ -158,7 +162,7 @@ def test_a_question_without_an_answer_is_asked_ever_less_but_without_end(clock: 
 
 def test_a_worker_that_died_after_its_claim_leaves_a_row_that_is_asked_about(clock: Clock, sandbox: Sandbox) -> None:
     email = new_email()
-    claim = transitions.claim_attempt(email)
+    claim = claims.claim_attempt(email)
     assert claim is not None
     # The worker posts, and is gone before it can record the answer
     notify.send(email.payload())
@@ -170,18 +174,23 @@ def test_a_worker_that_died_after_its_claim_leaves_a_row_that_is_asked_about(clo
     assert posts(sandbox) == 1
 
 
-def test_a_worker_that_died_before_it_posted_costs_no_more_than_its_lease(clock: Clock, sandbox: Sandbox) -> None:
+def test_an_email_whose_worker_died_before_it_posted_is_sent_when_nothing_can_be_under_way(
+    clock: Clock, sandbox: Sandbox
+) -> None:
     email = new_email()
-    assert transitions.claim_attempt(email) is not None
+    assert claims.claim_attempt(email) is not None
     go_on(email, clock)
-    assert outcomes(email) == ["not-found", "accepted"]
-    assert (email.attempts, email.status) == (2, Status.SENT_TO_NOTIFY)
     assert clock.now == email.created_at + dt.timedelta(seconds=70)
+    assert outcomes(email) == ["not-found-yet"]
+    go_on(email, clock)
+    assert clock.now == email.created_at + dt.timedelta(seconds=130)
+    assert outcomes(email) == ["not-found-yet", "not-found", "accepted"]
+    assert (email.attempts, email.status) == (2, Status.SENT_TO_NOTIFY)
 
 
 def test_a_worker_that_was_held_up_beyond_its_lease_does_not_post(clock: Clock, sandbox: Sandbox) -> None:
     email = new_email()
-    claim = transitions.claim_attempt(email)
+    claim = claims.claim_attempt(email)
     assert claim is not None
     clock.move_to(claim.lease_until)
     assert delivery.post(claim) is delivery.Progress.GO_ON
@@ -212,6 +221,10 @@ def test_a_notification_that_may_be_anothers_is_left_until_that_one_is_clear(clo
     second.refresh_from_db()
     # One notification, two emails that may own it
     assert outcomes(first) == ["unclear", "not-found-yet"]
+    assert first.due_at == first.created_at + dt.timedelta(seconds=70)
+    go_on(first, clock)
+    assert outcomes(first) == ["unclear", "not-found-yet", "not-found-yet"]
+    second.refresh_from_db()
     assert first.due_at == second.unclear_until
     go_on(second, clock)
     go_on(first, clock)
@@ -251,7 +264,7 @@ def test_a_notification_from_before_the_attempt_is_not_taken_for_ours(clock: Clo
     earlier = new_email(reference="batch")
     delivery.deliver(earlier.pk)
     EmailMessage.objects.filter(pk=earlier.pk).delete()
-    clock.move(delivery.CLOCK_TOLERANCE + 1)
+    clock.move(moments.CLOCK_TOLERANCE + 1)
     email = new_email(reference="batch")
     sandbox.add_fault(cut=True)
     delivery.deliver(email.pk)
@@ -278,7 +291,8 @@ def test_a_template_id_that_is_none_matches_nothing_and_stops_nothing(clock: Clo
     delivery.deliver(email.pk)
     go_on(email, clock)
     go_on(email, clock)
-    assert outcomes(email) == ["unclear", "not-found-yet", "not-found", "refused"]
+    go_on(email, clock)
+    assert outcomes(email) == ["unclear", "not-found-yet", "not-found-yet", "not-found", "refused"]
     assert email.status == Status.FAILED_SEND_TO_NOTIFY
 
 
@@ -369,6 +383,37 @@ def test_of_two_unclear_emails_of_a_batch_each_gets_its_own_notification(clock: 
     assert outcomes(first) == ["unclear", "not-found", "accepted"]
     assert outcomes(second) == ["unclear", "found"]
     assert [accepted["personalisation"]["name"] for accepted in sandbox.emails()] == ["Anna", "Ann"]
+
+
+@pytest.mark.parametrize("moment", ["free_for", "unclear_others"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_twin_that_is_settled_while_an_email_is_asked_about_does_not_have_it_sent_again(
+    clock: Clock, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, moment: str, after: bool
+) -> None:
+    twin, email = new_email(reference="batch"), new_email(reference="batch")
+    for each in (twin, email):
+        sandbox.add_fault(accept=True, cut=True)
+        delivery.deliver(each.pk)
+    # Nothing is under way any more, and both are due: two workers ask at the same time
+    clock.move(200)
+    look, other_worker = getattr(matching, moment), iter([lambda: delivery.deliver(twin.pk)])
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        act = next(other_worker, None)
+        if act and not after:
+            act()
+        seen = look(*args, **kwargs)
+        if act and after:
+            act()
+        return seen
+
+    monkeypatch.setattr(matching, moment, interrupted)
+    delivery.deliver(email.pk)
+    for _ in range(3):
+        clock.move(100)
+        sync.run()
+    assert posts(sandbox) == 2
+    assert {str(each.notify_id) for each in EmailMessage.objects.all()} == {each["id"] for each in sandbox.emails()}
 
 
 def test_an_unclear_email_of_another_template_delays_nothing(clock: Clock, sandbox: Sandbox) -> None:

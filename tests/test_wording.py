@@ -35,6 +35,7 @@ REPORTS = {
     "notify-technical-failure": "Notify could not send it: something went wrong at Notify or its provider.",
     "notify-permanent-failure": "Notify could not deliver it: the address probably does not exist.",
 }
+LEARNT = "Learnt from a delivery receipt, without an answer to the attempt."
 
 
 def event(kind: str, outcome: str = "", **values: object) -> EmailMessageEvent:
@@ -49,6 +50,8 @@ def event(kind: str, outcome: str = "", **values: object) -> EmailMessageEvent:
         *((event("question", outcome), sentence) for outcome, sentence in QUESTIONS.items()),
         *((event("report", status=status), sentence) for status, sentence in REPORTS.items()),
         (event("report", notify_status="new"), "Notify says “new”, which this version does not know."),
+        (event("report", "found", status=Status.NOTIFY_DELIVERED), f"Notify delivered it. {LEARNT}"),
+        (event("report", "found", notify_status="new"), f"Notify has it. {LEARNT}"),
         (event("abandoned"), "Abandoned: it was not sent in time."),
         (
             event("attempt", "refused", message="Missing personalisation: name"),
