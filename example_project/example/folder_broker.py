@@ -15,6 +15,9 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps
 
+#: Seconds to look for messages at a time.
+_MOMENT = 0.1
+
 
 def register() -> None:
     """Make ``folder://`` work as the address of a broker."""
@@ -29,7 +32,8 @@ class FolderChannel(filesystem.Channel):
         """Write the message under a name that no worker reads, then give it its own."""
         folder = Path(self.data_folder_out)
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
-        unfinished = folder / f".{name}.unfinished"
+        # Not even part of the queue's name: some versions of kombu look for that anywhere in a file's name
+        unfinished = folder / f".{uuid.uuid4()}.unfinished"
         unfinished.write_text(dumps(payload), encoding="utf-8")
         unfinished.replace(folder / name)
 
@@ -38,6 +42,10 @@ class FolderTransport(filesystem.Transport):
     """What ``folder://`` stands for."""
 
     Channel = FolderChannel
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
+        """Look for messages for a moment. A worker that is to stop would otherwise go on looking for seconds."""
+        super().drain_events(connection, timeout=min(timeout or _MOMENT, _MOMENT), **kwargs)
 
 
 def options(folder: Path) -> dict[str, Any]:

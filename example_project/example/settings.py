@@ -49,6 +49,10 @@ DJANGO_GOVUK_NOTIFY_OUTBOX__API_KEY = env("GOVUK_NOTIFY_API_KEY", sandbox_defaul
 # Leave this one out to use GOV.UK Notify itself
 DJANGO_GOVUK_NOTIFY_OUTBOX__BASE_URL = env("GOVUK_NOTIFY_BASE_URL", "http://127.0.0.1:8020")
 
+# With a token, Notify tells by itself what became of an email: `manage.py run` gives one to the sandbox. Several, for a
+# change of token, are set apart by spaces. In your project, leave this out until you have told Notify the address
+DJANGO_GOVUK_NOTIFY_OUTBOX__RECEIPT_TOKENS = env("GOVUK_NOTIFY_RECEIPT_TOKENS", "").split()
+
 # Seconds to wait after each failed attempt. Rarely needed: the defaults suit a real service, the example has no time
 if env("NOTIFY_RETRY_INTERVALS"):
     DJANGO_GOVUK_NOTIFY_OUTBOX__SEND_TO_NOTIFY_RETRY_INTERVALS = [

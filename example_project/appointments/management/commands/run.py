@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -74,20 +75,23 @@ def _make_admin() -> None:
 def _start(children: Children, *, wanted_port: int) -> list[tuple[str, str]]:
     """Start everything, wait until all of it is there, and tell where it is."""
     environment: dict[str, str] = {"DJANGO_RUNSERVER_HIDE_WARNING": "true"}
+    port_of_web = free_port(wanted_port)
+    address = f"127.0.0.1:{port_of_web}"
     if "GOVUK_NOTIFY_BASE_URL" in os.environ:
         notify = os.environ["GOVUK_NOTIFY_BASE_URL"]
     else:
         port = str(free_port(SANDBOX_PORT))
         # It keeps its emails beside ours, which are followed by Notify's ids over a restart
         database = str(settings.VAR / "sandbox.sqlite3")
-        sandbox = children.start("sandbox", (*processes.SANDBOX, "--port", port, "--database", database), {})
+        token = environment["GOVUK_NOTIFY_RECEIPT_TOKENS"] = secrets.token_urlsafe(32)
+        receipts = ("--callback-url", f"http://{address}/notify/receipts/", "--callback-token", token)
+        command = (*processes.SANDBOX, "--port", port, "--database", database, *receipts)
+        sandbox = children.start("sandbox", command, {})
         ready = children.wait_until_said(sandbox, processes.SANDBOX_READY, seconds=READY_WITHIN)
         notify = environment["GOVUK_NOTIFY_BASE_URL"] = ready[1]
     worker = children.start("worker", processes.WORKER, environment)
     children.start("beat", processes.BEAT, environment)
-    port_of_web = free_port(wanted_port)
     manage = str(settings.BASE_DIR / "manage.py")
-    address = f"127.0.0.1:{port_of_web}"
     children.start("web", (*processes.PYTHON, manage, "runserver", "--noreload", address), environment)
     children.wait_until_said(worker, processes.WORKER_READY, seconds=READY_WITHIN)
     _wait_for_port(children, port_of_web)
@@ -95,7 +99,7 @@ def _start(children: Children, *, wanted_port: int) -> list[tuple[str, str]]:
     if port_of_web != wanted_port != 0:
         places[0] = (places[0][0], f"{places[0][1]}  (port {wanted_port} is taken)")
     places.append(("Admin", f"http://{address}/admin/  (user {USER}, password {PASSWORD})"))
-    kind = "a sandbox at " if "GOVUK_NOTIFY_BASE_URL" in environment else ""
+    kind = "a sandbox, its mailbox at " if "GOVUK_NOTIFY_BASE_URL" in environment else ""
     places.append(("GOV.UK Notify", f"{kind}{notify}"))
     return places
 
