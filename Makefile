@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test run lint format types migrations coverage build check clean
+.PHONY: help demo test run lint format types migrations coverage storm bench build check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ demo: $(INSTALLED) ## Show the library at work against a stand-in for GOV.UK Not
 	@$(BIN)/python example_project/manage.py demo
 
 test: $(INSTALLED) ## Run the tests on SQLite: no service is needed
-	@$(BIN)/python -m pytest --quiet
+	@$(BIN)/python -m pytest --quiet --numprocesses 3 --dist loadfile
 
 run: $(INSTALLED) ## Run the example project: website, worker, beat and the stand-in
 	@$(BIN)/python example_project/manage.py run
@@ -39,6 +39,13 @@ coverage: $(INSTALLED) ## Run the tests and say which lines none of them ran
 	@$(BIN)/coverage run -m pytest --quiet
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+storm: $(INSTALLED) ## Break everything at random for a while, and count
+	@$(BIN)/python -m tests.storm $(STORM)
+
+bench: $(INSTALLED) ## Measure all that docs/benchmarks.md names, on PostgreSQL and a broker
+	@sed -n 's|^python benchmarks/||p' docs/benchmarks.md | { failed=0; while read -r command; do \
+		echo; echo "$$command"; $(BIN)/python benchmarks/$$command </dev/null || failed=1; done; exit $$failed; }
 
 build: $(INSTALLED) ## Build the source archive and the wheel into dist/, and check them
 	@rm -rf dist

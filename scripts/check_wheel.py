@@ -20,6 +20,8 @@ WHEEL_MUST_HOLD = [
     f"{PACKAGE}/static/",
     f"{PACKAGE}/sandbox/__main__.py",
     f"{PACKAGE}/sandbox/migrations/0001_initial.py",
+    f"{PACKAGE}/sandbox/mailbox/assets/",
+    f"{PACKAGE}/sandbox/mailbox/pages/",
 ]
 SDIST_MUST_HOLD = [
     "CHANGELOG.md",

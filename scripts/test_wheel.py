@@ -20,7 +20,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "django_govuk_notify_outbox"
-COPIED = ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "docs", "example_project", "pyproject.toml", "tests"]
+COPIED = [
+    "benchmarks",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs",
+    "example_project",
+    "pyproject.toml",
+    "tests",
+]
+
+BROWSER = "browser"
 
 SERVICES = ["DATABASE_URL", "CELERY_BROKER_URL"]
 
@@ -40,7 +51,9 @@ def main() -> int:
         _copy_tests(tests)
         python = _install(environment, options)
         _check_installed(python, tests)
-        command = [str(python), "-m", "pytest", *options.pytest]
+        # Tests in a browser need what comes with their group
+        chosen = [] if BROWSER in options.groups else ["-m", f"not {BROWSER}"]
+        command = [str(python), "-m", "pytest", *chosen, *options.pytest]
         if options.coverage:
             command[1:1] = ["-m", "coverage", "run"]
         return subprocess.run(command, cwd=tests, env=_variables(options), check=False).returncode
