@@ -35,6 +35,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": str(PACKAGE_FOLDER),
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": str(tmp_path),
+        # Lines that tests look for are not to be broken
+        "COLUMNS": "120",
         "EXAMPLE_VAR": str(tmp_path / "var"),
     }
 
@@ -82,10 +84,12 @@ def finish(*arguments: str, environment: dict[str, str]) -> tuple[int, str]:
 
 def read_until(stream: IO[str] | None, pattern: str) -> re.Match[str]:
     """The first line with a match, thus also waiting for it."""
+    seen = []
     for line in stream or ():
         if match := re.search(pattern, line):
             return match
-    raise AssertionError(f"{pattern} did not come")
+        seen.append(line)
+    raise AssertionError(f"{pattern} did not come, but:\n{''.join(seen)}")
 
 
 def test_example_has_nothing_to_report_to_check(environment: dict[str, str]) -> None:
@@ -141,22 +145,8 @@ def test_booking_an_appointment_shows_its_confirmation_delivered(environment: di
     with manage("run", "--port", "0", environment={**environment, "SYNC_INTERVAL": "1"}) as process:
         site = read_until(process.stdout, r"Book an appointment +(http://\S+?)/")[1]
         browser = build_opener(ProxyHandler({}), HTTPCookieProcessor(CookieJar()))
-        page = _read(browser, f"{site}/")
-        fields = {
-            "csrfmiddlewaretoken": _value(page, "csrfmiddlewaretoken"),
-            "name": "Amala",
-            "email_address": "amala@example.com",
-            "place": _value(page, "place"),
-            "date": _value(page, "date"),
-            "time": _value(page, "time"),
-        }
-        with browser.open(f"{site}/", urlencode(fields).encode()) as booked:
-            address = booked.url
-
-        end = time.monotonic() + 30
-        while '"final": true' not in (progress := _read(browser, f"{address}progress/")):
-            assert time.monotonic() < end, progress
-            time.sleep(0.2)  # another process's clock
+        address = _book(browser, site)
+        progress = _wait_until_final(browser, address)
 
         assert "Confirmation: Delivered" in progress
         assert "Attempt 1: Notify accepted it." in progress
@@ -166,6 +156,17 @@ def test_booking_an_appointment_shows_its_confirmation_delivered(environment: di
 
     assert process.returncode == 0
     assert output.endswith("Stopped.\n")
+
+
+@pytest.mark.e2e
+@pytest.mark.usefixtures("no_process_stays")
+def test_the_sandbox_of_run_posts_receipts_that_the_website_takes(environment: dict[str, str]) -> None:
+    # No sync comes in the time of this test, so that it is a receipt or nothing
+    with manage("run", "--port", "0", environment={**environment, "SYNC_INTERVAL": "3600"}) as process:
+        site = read_until(process.stdout, r"Book an appointment +(http://\S+?)/")[1]
+        browser = build_opener(ProxyHandler({}), HTTPCookieProcessor(CookieJar()))
+        address = _book(browser, site)
+        assert "Confirmation: Delivered" in _wait_until_final(browser, address)
 
 
 @pytest.mark.e2e
@@ -207,6 +208,30 @@ def test_run_ends_with_an_error_when_one_of_its_processes_ends(environment: dict
 
     assert process.returncode == 1
     assert output.endswith("CommandError: beat ended by itself with exit code -9. Everything else was stopped.\n")
+
+
+def _book(browser: OpenerDirector, site: str) -> str:
+    """Book an appointment, and return the address of its page."""
+    page = _read(browser, f"{site}/")
+    fields = {
+        "csrfmiddlewaretoken": _value(page, "csrfmiddlewaretoken"),
+        "name": "Amala",
+        "email_address": "amala@example.com",
+        "place": _value(page, "place"),
+        "date": _value(page, "date"),
+        "time": _value(page, "time"),
+    }
+    with browser.open(f"{site}/", urlencode(fields).encode()) as booked:
+        return str(booked.url)
+
+
+def _wait_until_final(browser: OpenerDirector, address: str) -> str:
+    """What the page of an appointment tells once the fate of its email is known."""
+    end = time.monotonic() + 30
+    while '"final": true' not in (progress := _read(browser, f"{address}progress/")):
+        assert time.monotonic() < end, progress
+        time.sleep(0.2)  # another process's clock
+    return progress
 
 
 def _read(browser: OpenerDirector, url: str, fields: dict[str, str] | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -21,6 +22,8 @@ from django.conf import settings
 TAIL_LINES = 40
 #: Seconds that one child has to end before it is killed. A worker finishes what it has begun, and takes some anyway.
 PATIENCE = 15.0
+#: Below those that Linux, macOS and the BSDs hand out to connections.
+LISTENING_PORTS = range(20_000, 32_768)
 
 PYTHON = (sys.executable, "-u")
 SANDBOX = (*PYTHON, "-m", "django_govuk_notify_outbox.sandbox")
@@ -177,12 +180,13 @@ class Children:
 
 
 def free_port(wanted: int) -> int:
-    """The wanted port if nobody has it, else one that is free."""
-    for port in (wanted, 0):
+    """The wanted port if nobody has it, else one that is free. 0 stands for any."""
+    # Not one that the system would choose: a connection of somebody's could have that before our server does
+    for port in (wanted or random.choice(LISTENING_PORTS), *random.sample(LISTENING_PORTS, 100)):  # noqa: S311 - no secret
         with socket.socket() as probe:
             # As servers do it: a port whose last connections are still fading counts as free
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
+                return port
     raise OSError("No free port")

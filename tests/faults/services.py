@@ -18,10 +18,11 @@ import kombu.exceptions
 from django.core.management import call_command
 from django.db import connections
 
-from tests.faults.server import Server, free_port
+from tests.faults.server import Server
 from tests.needs import program
+from tests.ports import free_port
 
-__all__ = ["MariaDB", "PostgreSQL", "RabbitMQ", "Redis", "Server", "as_database", "free_port", "is_redis_there"]
+__all__ = ["MariaDB", "PostgreSQL", "RabbitMQ", "Redis", "Server", "as_database", "is_redis_there"]
 
 
 class Redis(Server):

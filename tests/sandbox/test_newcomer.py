@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 import django_govuk_notify_outbox
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.faults import Rule
+from tests.ports import free_port
 from tests.test_example_project import read_until
 
 PACKAGE_FOLDER = Path(django_govuk_notify_outbox.__file__).resolve().parents[1]
@@ -58,12 +58,6 @@ _opener = build_opener(ProxyHandler({}))
 def _block(name: str) -> str:
     (code,) = re.findall(rf"^```python\n# {re.escape(name)}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
     return str(code)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class Newcomer:
@@ -173,7 +167,7 @@ def test_two_lines_of_settings_that_the_command_prints_are_enough(tmp_path: Path
 
 @pytest.mark.e2e
 def test_runserver_is_the_sandbox_and_keeps_the_projects_own_home_page(tmp_path: Path) -> None:
-    newcomer, port = Newcomer(tmp_path), _free_port()
+    newcomer, port = Newcomer(tmp_path), free_port()
     newcomer.append("settings", _block("settings.py in runserver").replace("8000", str(port)))
     newcomer.append("urls", HOME + _block("urls.py"))
     newcomer.run("manage.py", "migrate")
@@ -214,7 +208,7 @@ def test_project_with_the_sandbox_does_not_start_in_production(tmp_path: Path) -
     # DEBUG is turned off behind the lines that look at it
     newcomer.append("settings", '\nDEBUG = False\nALLOWED_HOSTS = ["*"]\n')
 
-    with newcomer.running("manage.py", "runserver", "--noreload", str(_free_port())) as process:
+    with newcomer.running("manage.py", "runserver", "--noreload", str(free_port())) as process:
         told = read_until(process.stdout, r"(govuk_notify_sandbox.E001)")[1]
         output, _ = process.communicate(timeout=60)
 
