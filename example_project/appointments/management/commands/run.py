@@ -83,7 +83,8 @@ def _start(children: Children, *, wanted_port: int) -> list[tuple[str, str]]:
         port = str(free_port(SANDBOX_PORT))
         # It keeps its emails beside ours, which are followed by Notify's ids over a restart
         database = str(settings.VAR / "sandbox.sqlite3")
-        token = environment["GOVUK_NOTIFY_RECEIPT_TOKENS"] = secrets.token_urlsafe(32)
+        # Hexadecimal: other tokens may begin with a dash, which a command line takes for an option
+        token = environment["GOVUK_NOTIFY_RECEIPT_TOKENS"] = secrets.token_hex(32)
         receipts = ("--callback-url", f"http://{address}/notify/receipts/", "--callback-token", token)
         command = (*processes.SANDBOX, "--port", port, "--database", database, *receipts)
         sandbox = children.start("sandbox", command, {})
