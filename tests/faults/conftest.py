@@ -49,9 +49,12 @@ class Aftermath:
 
 
 @contextmanager
-def aftermath(sandbox: Sandbox) -> Iterator[Aftermath]:
-    """A clock that stands still from now on, for this process and for the sandbox."""
-    with freeze_time(dt.datetime.now(tz=dt.UTC)) as frozen:
+def aftermath(sandbox: Sandbox, since: dt.datetime | None = None) -> Iterator[Aftermath]:
+    """A clock that stands still from now on, for this process and for the sandbox.
+
+    ``since``: from that moment on, however long ago it is by now on a busy machine.
+    """
+    with freeze_time(since or dt.datetime.now(tz=dt.UTC)) as frozen:
         yield Aftermath(Clock(frozen, sandbox))
 
 
@@ -62,7 +65,7 @@ def began(email: EmailMessage) -> dt.datetime:
 
 
 def story(email: EmailMessage, since: dt.datetime) -> list[tuple[int, str]]:
-    """What happened to the email up to its acceptance, each with the seconds since a moment, rounded."""
+    """What happened to the email up to its acceptance, each with the whole seconds since a moment."""
     return [
-        (round((event.created_at - since).total_seconds()), event.outcome) for event in email.events.exclude(outcome="")
+        (int((event.created_at - since).total_seconds()), event.outcome) for event in email.events.exclude(outcome="")
     ]

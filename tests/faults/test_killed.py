@@ -43,7 +43,7 @@ def test_a_caller_killed_between_its_commit_and_the_push(project: Project, sandb
     assert run(project, "call", stop=Stop(at="tasks.push")) == KILLED
     email = EmailMessage.objects.get()
     since = began(email)
-    with aftermath(sandbox) as after:
+    with aftermath(sandbox, since) as after:
         after.settle()
     assert story(email, since) == [(HEAD_START, "accepted")]
     assert_delivered_once(email, sandbox)
@@ -81,7 +81,7 @@ def test_a_worker_killed_after_a_step(
     email = new_email()
     assert run(project, "send", email.pk, stop=stop) == KILLED
     since = began(email)
-    with aftermath(sandbox) as after:
+    with aftermath(sandbox, since) as after:
         after.settle()
     assert story(email, since) == history
     assert posts(sandbox) == 1
@@ -116,7 +116,7 @@ def test_a_worker_killed_while_it_waits_for_the_answer(
     while sandbox.requests()[0]["status"] is None and not fault.get("cut"):
         time.sleep(0.01)
     since = began(email)
-    with aftermath(sandbox) as after:
+    with aftermath(sandbox, since) as after:
         after.settle()
     assert story(email, since) == history
     assert posts(sandbox) == requests

@@ -68,7 +68,7 @@ def test_a_worker_that_stood_still_right_before_its_request_is_refused_by_notify
     with process(project, "send", email.pk, stop=still("requests.adapters.HTTPAdapter.send")) as worker:
         wait_until_stopped(worker)
         since = began(email)
-        with aftermath(sandbox) as after:
+        with aftermath(sandbox, since) as after:
             after.settle()
             assert story(email, since) == [(LEASE, "not-found-yet"), (BELIEVED, "not-found"), (BELIEVED, "accepted")]
             before = EmailMessage.objects.values().get()
