@@ -117,4 +117,6 @@ def test_a_backlog_to_send_and_a_backlog_to_track_do_not_starve_each_other(
     tasks.sync()
     left = EmailMessage.objects.filter(status=Status.SENDING_TO_NOTIFY).count()
     assert 0 < left < 60
-    assert EmailMessage.objects.filter(status=Status.NOTIFY_DELIVERED).count() == 3
+    # On a busy machine, some of those that were just sent may be looked up too
+    tracked = EmailMessage.objects.filter(pk__in=[email.pk for email in to_track])
+    assert {email.status for email in tracked} == {Status.NOTIFY_DELIVERED}
