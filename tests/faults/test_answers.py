@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -65,14 +66,23 @@ def assert_delivered_once(email: EmailMessage, sandbox: Sandbox) -> None:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick() -> Iterator[None]:
     """A client that waits for a fraction of a second, though the rest of the library reckons with TIMEOUT."""
     make: Any = NotificationsAPIClient
-    monkeypatch.setattr(
-        client, "NotificationsAPIClient", lambda *args, **options: make(*args, **options | {"timeout": 0.3})
-    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            client, "NotificationsAPIClient", lambda *args, **options: make(*args, **options | {"timeout": 0.3})
+        )
+        forget_client()
+        yield
+    # Or later tests would have it too
+    forget_client()
+
+
+def forget_client() -> None:
+    """Have this thread make a new client when it next needs one."""
     client.close()
-    monkeypatch.delattr(client._local, "made_for", raising=False)
+    vars(client._local).pop("made_for", None)
 
 
 @pytest.mark.usefixtures("quick")
