@@ -86,14 +86,18 @@ def claim_question(email: EmailMessage) -> Claim | None:
 
 
 def begin_attempt(email: EmailMessage, rows: EmailMessageQuerySet, **changes: Any) -> Claim | None:
-    """Move the row into an attempt, if it is as ``rows`` demands and sending is not held."""
+    """Move the row into an attempt, if it is as ``rows`` demands, not stopped, and sending is not held."""
     now, lease_until = timezone.now(), after(lease_seconds())
-    took = rows.exclude(holds.sending_held(now)).update(
-        due_at=lease_until,
-        attempts=F("attempts") + 1,
-        attempt_started_at=now,
-        unclear_until=after(unclear_seconds()),
-        **changes,
+    took = (
+        rows.filter(is_stopped=False)
+        .exclude(holds.sending_held(now))
+        .update(
+            due_at=lease_until,
+            attempts=F("attempts") + 1,
+            attempt_started_at=now,
+            unclear_until=after(unclear_seconds()),
+            **changes,
+        )
     )
     return Claim(email, lease_until, email.attempts + 1, now) if took else None
 

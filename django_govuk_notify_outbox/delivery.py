@@ -55,7 +55,7 @@ def deliver(pk: int) -> Progress:
     if email.unclear_until is not None:
         claim = claims.claim_question(email)
         return Progress.GO_ON if claim is None else _ask(claim)
-    if _is_too_late(email):
+    if email.is_stopped or _is_too_late(email):
         transitions.abandon(email)
         return Progress.GO_ON
     claim = claims.claim_attempt(email)
@@ -71,7 +71,7 @@ def _may_act(email: EmailMessage) -> bool:
 
 
 def _is_too_late(email: EmailMessage) -> bool:
-    return seconds_since(email.created_at) >= conf.abandon_after()
+    return seconds_since(email.requested_at) >= conf.abandon_after()
 
 
 def _ask(claim: Claim) -> Progress:
@@ -94,7 +94,7 @@ def _ask(claim: Claim) -> Progress:
         transitions.record_not_found_yet(claim, answer.exchange, ask_again_at=_next_question(claim, open_until))
     elif match is not None:
         transitions.record_found(claim, match, answer.exchange)
-    elif conf.retry_interval(claim.attempt) is None or _is_too_late(email):
+    elif email.is_stopped or conf.retry_interval(claim.attempt) is None or _is_too_late(email):
         transitions.record_given_up(claim, answer.exchange)
     else:
         return _post_again(claim, answer.exchange)
@@ -123,8 +123,8 @@ def post(claim: Claim) -> Progress:
     outcome = notify.send(claim.email.payload(), may_post=claim.may_post)
     exchange = outcome.exchange
     match outcome:
-        case Accepted(notify_id=notify_id):
-            transitions.record_accepted(claim, notify_id, exchange)
+        case Accepted(notify_id=notify_id, subject=subject):
+            transitions.record_accepted(claim, notify_id, exchange, subject)
         case Refused():
             transitions.record_refused(claim, exchange)
         case Unclear(finished=finished):

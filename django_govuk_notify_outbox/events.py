@@ -72,6 +72,8 @@ class News:
     attempt: int | None = None
     exchange: Exchange = field(default_factory=Exchange)
     notify_status: str = ""
+    #: Who did it.
+    person: str = ""
 
 
 def build(
@@ -99,6 +101,7 @@ def build(
         message=exchange.message,
         exception=exchange.exception,
         traceback=exchange.traceback,
+        person=news.person,
         duration=exchange.duration or None,
     )
 
@@ -143,11 +146,14 @@ def log(event: EmailMessageEvent, notify_id: uuid.UUID | None) -> None:
 def _prefix(event: EmailMessageEvent) -> str:
     """See Note [RETRY and RETRY FAILED]."""
     if event.status == Status.FAILED_SEND_TO_NOTIFY:
-        return "" if event.outcome == Outcome.REFUSED else "RETRY FAILED: "
+        return "" if event.outcome == Outcome.REFUSED or event.kind == Kind.STOPPED else "RETRY FAILED: "
     return "RETRY: " if event.outcome in _RETRIES else ""
 
 
 def _level(event: EmailMessageEvent, cause: Cause | None) -> int:
+    if event.kind == Kind.STOPPED:
+        # As somebody wished
+        return logging.INFO
     if event.status == Status.FAILED_SEND_TO_NOTIFY or event.outcome == Outcome.ACCEPTED_AGAIN or cause:
         return logging.ERROR
     if event.outcome in _WARNINGS or event.status in _FAILURES_AT_NOTIFY:

@@ -20,6 +20,7 @@ MAX_ADDRESS_LENGTH = 400
 #: Notify accepts references of up to 1,000 characters.
 MAX_REFERENCE_LENGTH = 1000
 MAX_ID_LENGTH = 255
+MAX_SUBJECT_LENGTH = 255
 #: Far beyond any address of a page, and far below what a database takes in one statement.
 MAX_URL_LENGTH = 100_000
 
@@ -116,6 +117,8 @@ class EmailMessage(models.Model):
         _("status"), max_length=32, choices=Status.choices, default=Status.SENDING_TO_NOTIFY, editable=False
     )
     notify_id = models.UUIDField(_("Notify id"), null=True, unique=True, editable=False)
+    # As Notify filled it in: blank until Notify has the email
+    subject = models.CharField(_("subject"), max_length=MAX_SUBJECT_LENGTH, blank=True, editable=False)
 
     # See Note [One column says what is due] in claims.py
     due_at = models.DateTimeField(_("due"), null=True, editable=False)
@@ -126,7 +129,12 @@ class EmailMessage(models.Model):
     # Set while the last attempt has no outcome that can be trusted. See Note [Ask before sending again] in delivery.py
     unclear_until = models.DateTimeField(_("unclear until"), null=True, editable=False)
 
+    # Somebody said that it is not to be sent: no attempt begins
+    is_stopped = models.BooleanField(_("stopped"), default=False, editable=False)
+
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    # When its time to be sent began: when it was made, or when somebody had it sent again
+    requested_at = models.DateTimeField(_("asked for"), default=timezone.now, editable=False)
     sent_at = models.DateTimeField(_("accepted by Notify"), null=True, editable=False)
     status_changed_at = models.DateTimeField(_("status changed"), default=timezone.now, editable=False)
 
@@ -135,11 +143,18 @@ class EmailMessage(models.Model):
     class Meta:
         verbose_name = _("email")
         verbose_name_plural = _("emails")
+        permissions = (
+            ("view_emailmessage_contents", _("Can see recipients and contents of emails")),
+            ("send_emailmessage_again", _("Can send emails again")),
+            ("check_emailmessage", _("Can have Notify asked about emails")),
+            ("stop_emailmessage", _("Can stop emails from being sent")),
+        )
         indexes = (
             models.Index(fields=["due_at", "status"], name="govuk_outbox_due"),
             models.Index(fields=["address_digest"], name="govuk_outbox_address"),
             models.Index(fields=["reference_digest"], name="govuk_outbox_reference"),
             models.Index(fields=["status", "created_at"], name="govuk_outbox_status"),
+            models.Index(fields=["template_id", "created_at"], name="govuk_outbox_template"),
             models.Index(fields=["created_at"], name="govuk_outbox_created"),
             # For what was sent right after an email: see tracking.py
             models.Index(fields=["sent_at"], name="govuk_outbox_sent"),
@@ -184,6 +199,12 @@ class EmailMessageEvent(models.Model):
         REPORT = "report", _("Report from Notify")
         #: Its time ran out, and it is no longer sent.
         ABANDONED = "abandoned", _("Abandoned")
+        #: Somebody had it sent again, or tried at once.
+        SENT_AGAIN = "sent-again", _("Sent again")
+        #: Somebody had Notify asked about it.
+        CHECKED = "checked", _("Checked")
+        #: Somebody stopped it, or for that reason it is no longer sent.
+        STOPPED = "stopped", _("Stopped")
 
     class Outcome(models.TextChoices):
         """What came of an attempt or a question."""
@@ -222,6 +243,8 @@ class EmailMessageEvent(models.Model):
         RECEIPT = "receipt", _("Delivery receipt")
         #: From its own clock.
         CLOCK = "clock", _("Clock")
+        #: From a person, who is named in ``person``.
+        PERSON = "person", _("Person")
 
     email_message = models.ForeignKey(
         EmailMessage, on_delete=models.CASCADE, related_name="events", verbose_name=_("email")
@@ -240,6 +263,8 @@ class EmailMessageEvent(models.Model):
     message = models.TextField(_("message"), blank=True)
     exception = models.CharField(_("exception"), max_length=255, blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
+    # Who did it, by the name they log in with
+    person = models.CharField(_("person"), max_length=MAX_ID_LENGTH, blank=True)
     # Seconds that the HTTP call took
     duration = models.FloatField(_("duration"), null=True)
 

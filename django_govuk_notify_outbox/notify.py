@@ -17,9 +17,11 @@ from typing import Any
 import requests
 import urllib3.exceptions
 from django.core.exceptions import ImproperlyConfigured
+from notifications_python_client import NotificationsAPIClient
 from notifications_python_client.errors import HTTPError, InvalidResponse
 
 from django_govuk_notify_outbox.client import HeldUpError, last_look, last_status, quiet, this_threads_client
+from django_govuk_notify_outbox.models import MAX_SUBJECT_LENGTH
 from django_govuk_notify_outbox.outcomes import (
     Accepted,
     Exchange,
@@ -30,6 +32,7 @@ from django_govuk_notify_outbox.outcomes import (
     NotSent,
     Outcome,
     Refused,
+    Text,
     TryLater,
     Unclear,
 )
@@ -63,7 +66,7 @@ def send(payload: dict[str, Any], *, may_post: Callable[[], bool] | None = None)
             body = client.post("/v2/notifications/email", data=payload)
         exchange = Exchange(http_status=last_status(), duration=time.monotonic() - started)
         if body["reference"] == payload["reference"]:
-            return Accepted(uuid.UUID(body["id"]), exchange)
+            return Accepted(uuid.UUID(body["id"]), exchange, _subject(body.get("content")))
         raise ValueError("The answer's reference is not the email's.")
     except HeldUpError as error:
         return NotSent(_exchange(error, started))
@@ -134,6 +137,28 @@ def look_up(notify_id: uuid.UUID) -> Found | NoAnswer:
     return Found(Exchange(http_status=last_status(), duration=time.monotonic() - started), [notification])
 
 
+def text_of(notify_id: uuid.UUID) -> Text | NoAnswer:
+    """Ask Notify for an email as its recipient sees it."""
+    return _text(lambda client: client.get_notification_by_id(str(notify_id)))
+
+
+def preview(template_id: str, personalisation: Any) -> Text | NoAnswer:
+    """Ask Notify for an email as its recipient would see it, without sending it."""
+    return _text(lambda client: client.post_template_preview(template_id, personalisation or {}))
+
+
+def _text(ask: Callable[[NotificationsAPIClient], Any]) -> Text | NoAnswer:
+    started = time.monotonic()
+    try:
+        client = this_threads_client()
+        with quiet():
+            body = ask(client)
+        subject, text = str(body["subject"]), str(body["body"])
+    except FAILURES as error:
+        return NoAnswer(_exchange(error, started))
+    return Text(Exchange(http_status=last_status(), duration=time.monotonic() - started), subject, text)
+
+
 def _outcome(error: Exception, exchange: Exchange) -> Outcome:
     """What an exception raised by a POST means for the email.
 
@@ -195,8 +220,15 @@ def _notification(body: Any, *, with_text: bool = True) -> Notification:
         email_address=str(body["email_address"]),
         template_id=str(uuid.UUID(body["template"]["id"])),
         created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=dt.UTC),
+        subject=_subject(body),
         text=f"{body.get('subject')}\n{body.get('body')}" if with_text else "",
     )
+
+
+def _subject(body: Any) -> str:
+    """An email's subject, as it can be stored; blank where there is none. It must not make an answer unreadable."""
+    subject = body.get("subject") if isinstance(body, dict) else None
+    return _storable(subject)[:MAX_SUBJECT_LENGTH] if isinstance(subject, str) else ""
 
 
 def _readable(body: Any) -> Notification | None:

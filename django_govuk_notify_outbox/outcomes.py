@@ -29,6 +29,8 @@ class Notification:
     email_address: str = field(repr=False)
     template_id: str
     created_at: dt.datetime
+    #: Personal, as it may have the recipient's name in it. Blank where Notify was not asked for it.
+    subject: str = field(default="", repr=False)
     #: Subject and body as the recipient sees them. Personal: not to be kept.
     text: str = field(default="", repr=False)
 
@@ -39,6 +41,16 @@ class Accepted:
 
     notify_id: uuid.UUID
     exchange: Exchange
+    subject: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Text:
+    """What the recipient of an email sees, or would see. Personal."""
+
+    exchange: Exchange
+    subject: str = field(repr=False)
+    body: str = field(repr=False)
 
 
 @dataclass(frozen=True)

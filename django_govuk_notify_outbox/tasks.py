@@ -7,19 +7,22 @@ Note [Why the push is a function]
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Celery, current_app, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import transaction
 from kombu.pools import ProducerPool
 
 from django_govuk_notify_outbox import conf, delivery, durability, holds
 from django_govuk_notify_outbox import sync as sync_run
 from django_govuk_notify_outbox.delivery import Progress
+from django_govuk_notify_outbox.models import write_database
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ _SOCKET_TIMEOUTS = {
     "redis": {"socket_timeout": BROKER_TIMEOUT, "socket_connect_timeout": BROKER_TIMEOUT},
 }
 _POOL_SIZE = 10
+#: Emails that one task sends, one after the other: few enough that several workers share out a mailing.
+PUSH_BATCH = 25
 
 
 @shared_task(name="django_govuk_notify_outbox.tasks.send", ignore_result=True)
@@ -76,6 +81,19 @@ def push(*pks: int, is_postponed: bool = False) -> None:
     except Exception:
         numbers = ", ".join(map(str, pks))
         logger.warning("Emails %s: could not be pushed to the broker; sync will send them", numbers, exc_info=True)
+
+
+def push_on_commit(pks: Sequence[int]) -> None:
+    """Hand emails to workers once the transaction is committed that wrote them. Never raises."""
+
+    # A function, not a partial: see Note [Why the push is a function]
+    def push_all() -> None:
+        for start in range(0, len(pks), PUSH_BATCH):
+            push(*pks[start : start + PUSH_BATCH])
+
+    # With autocommit turned off nobody tells when the caller commits: sync sends the emails then
+    with contextlib.suppress(transaction.TransactionManagementError):
+        transaction.on_commit(push_all, using=write_database(), robust=True)
 
 
 class _Pusher:

@@ -53,12 +53,12 @@ def claim_new_attempt(claim: Claim, exchange: Exchange) -> Claim | None:
 # --- What came of an attempt --------------------------------------------------------------------------------------
 
 
-def record_accepted(claim: Claim, notify_id: uuid.UUID, exchange: Exchange) -> bool:
+def record_accepted(claim: Claim, notify_id: uuid.UUID, exchange: Exchange, subject: str = "") -> bool:
     """Record that Notify has the email, however late the news. False: the row knew, or is gone.
 
     That Notify has accepted it twice is an event.
     """
-    changes = _at_notify(Status.SENT_TO_NOTIFY, notify_id, timezone.now())
+    changes = _at_notify(Status.SENT_TO_NOTIFY, notify_id, timezone.now(), subject)
     if _record_attempt(claim, exchange, Outcome.ACCEPTED, changes):
         return True
     # Late: another worker took over, or the row has come to an end
@@ -117,7 +117,7 @@ def record_unclear(claim: Claim, exchange: Exchange, *, finished: bool) -> bool:
 def record_found(claim: Claim, notification: Notification, exchange: Exchange) -> bool:
     """Record that Notify has the email of the unclear attempt. False: another worker or email was quicker."""
     status = FROM_NOTIFY.get(notification.status, Status.SENT_TO_NOTIFY)
-    changes = _at_notify(status, notification.id, _accepted_at(claim.email, notification))
+    changes = _at_notify(status, notification.id, _accepted_at(claim.email, notification), notification.subject)
     try:
         return _record_question(claim, exchange, Outcome.FOUND, changes, notify_status=notification.status)
     except IntegrityError:
@@ -142,8 +142,8 @@ def record_given_up(claim: Claim, exchange: Exchange) -> bool:
 
 
 def abandon(email: EmailMessage) -> bool:
-    """Stop trying to send an email, as it was read, whose time has run out. False: it has changed since."""
-    return record(email, as_read(email), _failed(), Kind.ABANDONED, Source.CLOCK)
+    """Give up an email, as it was read, that was stopped or whose time has run out. False: it has changed since."""
+    return record(email, as_read(email), _failed(), Kind.STOPPED if email.is_stopped else Kind.ABANDONED, Source.CLOCK)
 
 
 def record_found_by_receipt(email: EmailMessage, notification: Notification) -> bool:
@@ -159,13 +159,59 @@ def record_found_by_receipt(email: EmailMessage, notification: Notification) -> 
         unclear_until__isnull=email.unclear_until is None,
     )
     status = FROM_NOTIFY.get(notification.status, Status.SENT_TO_NOTIFY)
-    changes = _at_notify(status, notification.id, _accepted_at(email, notification))
+    changes = _at_notify(status, notification.id, _accepted_at(email, notification), notification.subject)
     news = News(attempt=email.attempts, notify_status=notification.status)
     try:
         return record(email, rows, changes, Kind.REPORT, Source.RECEIPT, Outcome.FOUND, news)
     except IntegrityError:
         # Another email has just taken the notification
         return False
+
+
+# --- What a person wants -----------------------------------------------------------------------------------------
+
+
+def start_anew(email: EmailMessage, person: str) -> bool:
+    """Have an email, as it was read, sent anew, with all its retries and time. False: it has changed since.
+
+    Notify must not have it, or must have given it up.
+    """
+    now = timezone.now()
+    changes = {
+        "status": Status.SENDING_TO_NOTIFY,
+        "due_at": now,
+        "requested_at": now,
+        "is_stopped": False,
+        # What is left of the last time could be taken for something of the next
+        "attempts": 0,
+        "attempt_started_at": None,
+        "unclear_until": None,
+        "notify_id": None,
+        "sent_at": None,
+    }
+    before = "" if email.notify_id is None else f"Notify knew it as {email.notify_id}."
+    news = News(person=person, exchange=Exchange(message=before))
+    rows = email_rows().filter(pk=email.pk, status=email.status, requested_at=email.requested_at)
+    return record(email, rows, changes, Kind.SENT_AGAIN, Source.PERSON, None, news)
+
+
+def bring_forward(email: EmailMessage, kind: Kind, person: str) -> bool:
+    """Take an email's next step, as it was read, at once. False: it has changed since."""
+    now = timezone.now()
+    changes = {"due_at": min(email.due_at or now, now)}
+    rows = email_rows().filter(pk=email.pk, due_at=email.due_at, attempts=email.attempts, status=email.status)
+    return record(email, rows, changes, kind, Source.PERSON, None, News(person=person))
+
+
+def stop(email: EmailMessage, person: str) -> bool:
+    """Let no further attempt to send an email, as it was read, begin. False: it has changed since.
+
+    If it may be at Notify already, it has failed only once Notify was asked.
+    """
+    changes: dict[str, Any] = {"is_stopped": True}
+    if email.unclear_until is None:
+        changes |= _failed()
+    return record(email, as_read(email), changes, Kind.STOPPED, Source.PERSON, None, News(person=person))
 
 
 # --- How ----------------------------------------------------------------------------------------------------------
@@ -186,7 +232,7 @@ def _to_retry(email: EmailMessage, *, wait: float) -> dict[str, Any]:
 
 def _next_try(email: EmailMessage, *, wait: float, least: float) -> dt.datetime:
     """After the wait, or when the email's time runs out if that is sooner: to be given up then and not later."""
-    return after(max(min(wait, conf.abandon_after() - seconds_since(email.created_at)), least))
+    return after(max(min(wait, conf.abandon_after() - seconds_since(email.requested_at)), least))
 
 
 def _accepted_at(email: EmailMessage, notification: Notification) -> dt.datetime:
@@ -198,12 +244,13 @@ def _accepted_at(email: EmailMessage, notification: Notification) -> dt.datetime
     return min(max(as_stored(notification.created_at), began_at), timezone.now())
 
 
-def _at_notify(status: Status, notify_id: uuid.UUID, accepted_at: dt.datetime) -> dict[str, Any]:
+def _at_notify(status: Status, notify_id: uuid.UUID, accepted_at: dt.datetime, subject: str) -> dict[str, Any]:
     now = timezone.now()
     next_look = cadence.next_look(accepted_at=now, now=now, receipts=conf.has_receipts())
     return {
         "status": status,
         "notify_id": notify_id,
+        "subject": subject,
         "sent_at": accepted_at,
         "due_at": None if status in FINAL else next_look,
         "unclear_until": None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 import uuid
@@ -24,8 +23,6 @@ from django_govuk_notify_outbox.models import (
 
 #: Seconds that the task sent on commit has for itself before sync takes a new email to be forgotten.
 PUSH_HEAD_START = 5.0
-#: Emails that one task sends, one after the other: few enough that several workers share out a mailing.
-PUSH_BATCH = 25
 #: Rows in one INSERT, and about how many bytes of them. Escaped for the statement they may be twice as many, which is
 #: well below the greatest that MariaDB takes by default, 16 MB.
 INSERT_BATCH = 500
@@ -67,7 +64,7 @@ def send_email_notification(
     )
     email = _row(arguments, timezone.now())
     email.save(force_insert=True)
-    _push_on_commit([email])
+    tasks.push_on_commit([email.pk])
     return email
 
 
@@ -112,7 +109,7 @@ def send_email_notifications(
     rows = [_row(arguments, now) for arguments in validation.storable_emails(emails, for_all)]
     if rows:
         _insert(rows)
-        _push_on_commit(rows)
+        tasks.push_on_commit([row.pk for row in rows])
     return rows
 
 
@@ -124,6 +121,7 @@ def _row(arguments: Mapping[str, Any], now: dt.datetime) -> EmailMessage:
         address_digest=digest(normalise_address(arguments["email_address"])),
         reference_digest=digest(reference),
         created_at=now,
+        requested_at=now,
         status_changed_at=now,
         due_at=now + dt.timedelta(seconds=PUSH_HEAD_START),
     )
@@ -154,17 +152,3 @@ def _batches(rows: list[EmailMessage]) -> Iterator[list[EmailMessage]]:
         batch.append(row)
         room -= size
     yield batch
-
-
-def _push_on_commit(rows: list[EmailMessage]) -> None:
-    pks = [row.pk for row in rows]
-
-    # A function, not a partial: see Note [Why the push is a function] in tasks.py
-    def push() -> None:
-        for start in range(0, len(pks), PUSH_BATCH):
-            tasks.push(*pks[start : start + PUSH_BATCH])
-
-    database = rows[0]._state.db  # noqa: SLF001  # the name that Django documents
-    # With autocommit turned off nobody tells when the caller commits: sync sends the emails then
-    with contextlib.suppress(transaction.TransactionManagementError):
-        transaction.on_commit(push, using=database, robust=True)

@@ -37,6 +37,9 @@ _REPORTS = {
 }
 
 
+_WISHES = {_Kind.SENT_AGAIN, _Kind.CHECKED, _Kind.STOPPED}
+
+
 def describe(event: EmailMessageEvent) -> str:
     """One sentence that says what the event was."""
     if event.kind == _Kind.ATTEMPT:
@@ -45,6 +48,8 @@ def describe(event: EmailMessageEvent) -> str:
         said = _QUESTIONS[_Outcome(event.outcome)]
     elif event.kind == _Kind.REPORT:
         said = _report(event)
+    elif event.kind in _WISHES:
+        said = _wish(event)
     else:
         said = "Abandoned: it was not sent in time"
     reason = event.message.rstrip(".")
@@ -58,13 +63,29 @@ def next_step(email: EmailMessage) -> str:
     if email.status not in TO_SEND:
         return "Ask Notify what became of it"
     if email.unclear_until is not None:
-        return "Ask Notify whether it has it"
+        question = "Ask Notify whether it has it"
+        return f"{question}. If not, it is not sent, since it was stopped" if email.is_stopped else question
+    if email.is_stopped:
+        return "Give it up, since it was stopped"
     return "Send it to Notify"
 
 
 def is_overdue(email: EmailMessage) -> bool:
     """Whether the next step should have been taken by now."""
     return email.due_at is not None and email.due_at <= timezone.now()
+
+
+def _wish(event: EmailMessageEvent) -> str:
+    if event.kind == _Kind.CHECKED:
+        return f"{event.person} had Notify asked about it"
+    if event.kind == _Kind.SENT_AGAIN:
+        again = event.previous_status != event.status
+        return f"{event.person} had it sent again" if again else f"{event.person} had it tried at once"
+    if not event.person:
+        return "Not sent any more, since it was stopped"
+    if event.status in TO_SEND:
+        return f"{event.person} stopped it. Notify is asked first whether it has it already"
+    return f"{event.person} stopped it, so it is not sent"
 
 
 def _report(event: EmailMessageEvent) -> str:

@@ -99,6 +99,7 @@ def make_email(db: None) -> MakeEmail:
             "reference": models.new_reference(),
             "status": status,
             "created_at": now,
+            "requested_at": overrides.get("created_at", now),
             "status_changed_at": now,
             "due_at": None if status in FINAL else now,
         }

@@ -34,7 +34,7 @@ LAYERS = (
     "tracking concurrency",
     "sync",
     "tasks",
-    "validation checks",
+    "validation checks operations",
     "utils admin apps",
 )
 

@@ -20,9 +20,9 @@ from django_govuk_notify_outbox.models import EmailMessage
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.statuses import Status
+from django_govuk_notify_outbox.tasks import PUSH_BATCH
 from django_govuk_notify_outbox.utils import (
     INSERT_BATCH,
-    PUSH_BATCH,
     send_email_notification,
     send_email_notifications,
 )

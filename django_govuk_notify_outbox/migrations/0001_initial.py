@@ -1,4 +1,3 @@
-
 import django.db.models.deletion
 import django.utils.timezone
 import django_govuk_notify_outbox.fields
@@ -35,18 +34,22 @@ class Migration(migrations.Migration):
                 ('sanitise_content_for', django_govuk_notify_outbox.fields.JSONTextField(blank=True, verbose_name='sanitise content for')),
                 ('status', models.CharField(choices=[('sending-to-notify', 'Sending to Notify'), ('retrying-send-to-notify', 'Retrying send to Notify'), ('failed-send-to-notify', 'Failed to send to Notify'), ('sent-to-notify', 'Sent to Notify'), ('notify-created', 'Notify: created'), ('notify-sending', 'Notify: sending'), ('notify-delivered', 'Notify: delivered'), ('notify-temporary-failure', 'Notify: temporary failure'), ('notify-technical-failure', 'Notify: technical failure'), ('notify-permanent-failure', 'Notify: permanent failure')], default='sending-to-notify', editable=False, max_length=32, verbose_name='status')),
                 ('notify_id', models.UUIDField(editable=False, null=True, unique=True, verbose_name='Notify id')),
+                ('subject', models.CharField(blank=True, editable=False, max_length=255, verbose_name='subject')),
                 ('due_at', models.DateTimeField(editable=False, null=True, verbose_name='due')),
                 ('attempts', models.PositiveIntegerField(default=0, editable=False, verbose_name='attempts')),
                 ('attempt_started_at', models.DateTimeField(editable=False, null=True, verbose_name='last attempt began')),
                 ('unclear_until', models.DateTimeField(editable=False, null=True, verbose_name='unclear until')),
+                ('is_stopped', models.BooleanField(default=False, editable=False, verbose_name='stopped')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created')),
+                ('requested_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='asked for')),
                 ('sent_at', models.DateTimeField(editable=False, null=True, verbose_name='accepted by Notify')),
                 ('status_changed_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='status changed')),
             ],
             options={
                 'verbose_name': 'email',
                 'verbose_name_plural': 'emails',
-                'indexes': [models.Index(fields=['due_at', 'status'], name='govuk_outbox_due'), models.Index(fields=['address_digest'], name='govuk_outbox_address'), models.Index(fields=['reference_digest'], name='govuk_outbox_reference'), models.Index(fields=['status', 'created_at'], name='govuk_outbox_status'), models.Index(fields=['created_at'], name='govuk_outbox_created'), models.Index(fields=['sent_at'], name='govuk_outbox_sent')],
+                'permissions': (('view_emailmessage_contents', 'Can see recipients and contents of emails'), ('send_emailmessage_again', 'Can send emails again'), ('check_emailmessage', 'Can have Notify asked about emails'), ('stop_emailmessage', 'Can stop emails from being sent')),
+                'indexes': [models.Index(fields=['due_at', 'status'], name='govuk_outbox_due'), models.Index(fields=['address_digest'], name='govuk_outbox_address'), models.Index(fields=['reference_digest'], name='govuk_outbox_reference'), models.Index(fields=['status', 'created_at'], name='govuk_outbox_status'), models.Index(fields=['template_id', 'created_at'], name='govuk_outbox_template'), models.Index(fields=['created_at'], name='govuk_outbox_created'), models.Index(fields=['sent_at'], name='govuk_outbox_sent')],
             },
         ),
         migrations.CreateModel(
@@ -54,18 +57,19 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='time')),
-                ('kind', models.CharField(choices=[('attempt', 'Attempt to send'), ('question', 'Question about an unclear attempt'), ('report', 'Report from Notify'), ('abandoned', 'Abandoned')], max_length=16, verbose_name='what')),
+                ('kind', models.CharField(choices=[('attempt', 'Attempt to send'), ('question', 'Question about an unclear attempt'), ('report', 'Report from Notify'), ('abandoned', 'Abandoned'), ('sent-again', 'Sent again'), ('checked', 'Checked'), ('stopped', 'Stopped')], max_length=16, verbose_name='what')),
                 ('outcome', models.CharField(blank=True, choices=[('accepted', 'Accepted'), ('accepted-again', 'Accepted again'), ('refused', 'Refused'), ('try-later', 'Not accepted, to be tried later'), ('limited', 'Limited'), ('unclear', 'Unclear'), ('found', 'Found at Notify'), ('not-found', 'Not at Notify'), ('not-found-yet', 'Not at Notify yet'), ('no-answer', 'No answer')], max_length=16, verbose_name='outcome')),
                 ('previous_status', models.CharField(choices=[('sending-to-notify', 'Sending to Notify'), ('retrying-send-to-notify', 'Retrying send to Notify'), ('failed-send-to-notify', 'Failed to send to Notify'), ('sent-to-notify', 'Sent to Notify'), ('notify-created', 'Notify: created'), ('notify-sending', 'Notify: sending'), ('notify-delivered', 'Notify: delivered'), ('notify-temporary-failure', 'Notify: temporary failure'), ('notify-technical-failure', 'Notify: technical failure'), ('notify-permanent-failure', 'Notify: permanent failure')], max_length=32, verbose_name='status before')),
                 ('status', models.CharField(choices=[('sending-to-notify', 'Sending to Notify'), ('retrying-send-to-notify', 'Retrying send to Notify'), ('failed-send-to-notify', 'Failed to send to Notify'), ('sent-to-notify', 'Sent to Notify'), ('notify-created', 'Notify: created'), ('notify-sending', 'Notify: sending'), ('notify-delivered', 'Notify: delivered'), ('notify-temporary-failure', 'Notify: temporary failure'), ('notify-technical-failure', 'Notify: technical failure'), ('notify-permanent-failure', 'Notify: permanent failure')], max_length=32, verbose_name='status after')),
                 ('attempt', models.PositiveIntegerField(null=True, verbose_name='attempt')),
-                ('source', models.CharField(choices=[('sending', 'Sending'), ('look-up', 'Look-up'), ('page', 'Page of the list'), ('receipt', 'Delivery receipt'), ('clock', 'Clock')], max_length=16, verbose_name='learnt from')),
+                ('source', models.CharField(choices=[('sending', 'Sending'), ('look-up', 'Look-up'), ('page', 'Page of the list'), ('receipt', 'Delivery receipt'), ('clock', 'Clock'), ('person', 'Person')], max_length=16, verbose_name='learnt from')),
                 ('notify_status', models.CharField(blank=True, max_length=255, verbose_name="Notify's status")),
                 ('http_status', models.PositiveSmallIntegerField(null=True, verbose_name='HTTP status')),
                 ('error_type', models.CharField(blank=True, max_length=255, verbose_name='error type')),
                 ('message', models.TextField(blank=True, verbose_name='message')),
                 ('exception', models.CharField(blank=True, max_length=255, verbose_name='exception')),
                 ('traceback', models.TextField(blank=True, verbose_name='traceback')),
+                ('person', models.CharField(blank=True, max_length=255, verbose_name='person')),
                 ('duration', models.FloatField(null=True, verbose_name='duration')),
                 ('email_message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='django_govuk_notify_outbox.emailmessage', verbose_name='email')),
             ],
