@@ -17,7 +17,7 @@ class Status(models.TextChoices):
                           sent-to-notify ──► notify-created ──► notify-sending ──► notify-delivered
                                                                          └───────► notify-…-failure
 
-    Steps to the right of ``sent-to-notify`` may be skipped; nothing goes back.
+    Steps to the right of ``sent-to-notify`` may be skipped; nothing goes back, unless a person has an email sent again.
     """
 
     #: Stored; not yet accepted by Notify; no attempt has failed.
@@ -48,6 +48,11 @@ TO_SEND = frozenset({Status.SENDING_TO_NOTIFY, Status.RETRYING_SEND_TO_NOTIFY})
 TO_TRACK = frozenset({Status.SENT_TO_NOTIFY, Status.NOTIFY_CREATED, Status.NOTIFY_SENDING})
 #: Nothing happens to these any more.
 FINAL = frozenset(Status) - TO_SEND - TO_TRACK
+
+#: Notify does not have these, or has given them up for a reason that may pass: a person may have them sent again.
+SENDABLE_AGAIN = frozenset(
+    {Status.FAILED_SEND_TO_NOTIFY, Status.NOTIFY_TEMPORARY_FAILURE, Status.NOTIFY_TECHNICAL_FAILURE}
+)
 
 #: Notify's words for what happened to an email, and ours. From its API documentation and its source.
 FROM_NOTIFY = {

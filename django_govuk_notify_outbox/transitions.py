@@ -24,7 +24,7 @@ from django_govuk_notify_outbox.models import (
 from django_govuk_notify_outbox.moments import after, as_stored, seconds_since
 from django_govuk_notify_outbox.outcomes import Exchange, Notification
 from django_govuk_notify_outbox.recording import record
-from django_govuk_notify_outbox.statuses import FINAL, FROM_NOTIFY, Status
+from django_govuk_notify_outbox.statuses import FINAL, FROM_NOTIFY, SENDABLE_AGAIN, Status
 
 #: Seconds before Notify is asked about an unclear attempt that has no retry interval of its own.
 ASK_AFTER = 5.0
@@ -174,7 +174,7 @@ def record_found_by_receipt(email: EmailMessage, notification: Notification) -> 
 def start_anew(email: EmailMessage, person: str) -> bool:
     """Have an email, as it was read, sent anew, with all its retries and time. False: it has changed since.
 
-    Notify must not have it, or must have given it up.
+    Notify does not have it, or has given it up for a reason that may pass.
     """
     now = timezone.now()
     changes = {
@@ -192,6 +192,7 @@ def start_anew(email: EmailMessage, person: str) -> bool:
     before = "" if email.notify_id is None else f"Notify knew it as {email.notify_id}."
     news = News(person=person, exchange=Exchange(message=before))
     rows = email_rows().filter(pk=email.pk, status=email.status, requested_at=email.requested_at)
+    rows = rows.filter(status__in=sorted(SENDABLE_AGAIN))
     return record(email, rows, changes, Kind.SENT_AGAIN, Source.PERSON, None, news)
 
 
@@ -200,6 +201,7 @@ def bring_forward(email: EmailMessage, kind: Kind, person: str) -> bool:
     now = timezone.now()
     changes = {"due_at": min(email.due_at or now, now)}
     rows = email_rows().filter(pk=email.pk, due_at=email.due_at, attempts=email.attempts, status=email.status)
+    rows = rows.exclude(status__in=sorted(FINAL))
     return record(email, rows, changes, kind, Source.PERSON, None, News(person=person))
 
 

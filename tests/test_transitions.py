@@ -128,6 +128,17 @@ TRANSITIONS: list[tuple[str, Callable[[EmailMessage], object], dict[Status, Stat
         {SENDING: FAILED, RETRYING: FAILED},
     ),
     ("abandon", transitions.abandon, {SENDING: FAILED, RETRYING: FAILED}),
+    ("stop", lambda email: transitions.stop(email, "ann"), {SENDING: FAILED, RETRYING: FAILED}),
+    (
+        "start_anew",
+        lambda email: transitions.start_anew(email, "ann"),
+        {FAILED: SENDING, TEMPORARY: SENDING, TECHNICAL: SENDING},
+    ),
+    (
+        "bring_forward",
+        lambda email: transitions.bring_forward(email, EmailMessageEvent.Kind.CHECKED, "ann"),
+        {status: status for status in (SENDING, RETRYING, SENT, CREATED, AT_NOTIFY)},
+    ),
     (
         "schedule_next_look",
         reports.schedule_next_look,
@@ -203,6 +214,8 @@ def test_a_row_that_has_changed_since_it_was_read_cannot_be_claimed(make_email: 
     assert claims.claim_attempt(email) is None
     assert claims.claim_question(email) is None
     assert transitions.abandon(email) is False
+    assert transitions.stop(email, "ann") is False
+    assert transitions.bring_forward(email, EmailMessageEvent.Kind.SENT_AGAIN, "ann") is False
     assert row(email) == before
 
 

@@ -53,6 +53,18 @@ def event(kind: str, outcome: str = "", **values: object) -> EmailMessageEvent:
         (event("report", "found", status=Status.NOTIFY_DELIVERED), f"Notify delivered it. {LEARNT}"),
         (event("report", "found", notify_status="new"), f"Notify has it. {LEARNT}"),
         (event("abandoned"), "Abandoned: it was not sent in time."),
+        (event("checked", person="ann"), "ann had Notify asked about it."),
+        (
+            event("sent-again", person="ann", previous_status=Status.FAILED_SEND_TO_NOTIFY),
+            "ann had it sent again.",
+        ),
+        (event("sent-again", person="ann"), "ann had it tried at once."),
+        (event("stopped", person="ann", status=Status.FAILED_SEND_TO_NOTIFY), "ann stopped it, so it is not sent."),
+        (
+            event("stopped", person="ann", status=Status.RETRYING_SEND_TO_NOTIFY),
+            "ann stopped it. Notify is asked first whether it has it already.",
+        ),
+        (event("stopped", status=Status.FAILED_SEND_TO_NOTIFY), "Not sent any more, since it was stopped."),
         (
             event("attempt", "refused", message="Missing personalisation: name"),
             "Attempt 2: Notify refused it. Missing personalisation: name.",
@@ -69,7 +81,7 @@ def test_every_event_has_a_sentence(happening: EmailMessageEvent, sentence: str)
 
 def test_no_outcome_is_without_words() -> None:
     assert sorted([*ATTEMPTS, *QUESTIONS]) == sorted(Outcome.values)
-    assert sorted(Kind.values) == ["abandoned", "attempt", "question", "report"]
+    assert sorted(Kind.values) == ["abandoned", "attempt", "checked", "question", "report", "sent-again", "stopped"]
 
 
 @pytest.mark.parametrize("status", Status)
@@ -79,6 +91,10 @@ def test_the_next_step_of_every_status_is_told(status: Status) -> None:
         assert wording.next_step(due) == "Send it to Notify"
         due.unclear_until = timezone.now()
         assert wording.next_step(due) == "Ask Notify whether it has it"
+        due.is_stopped = True
+        assert wording.next_step(due) == ("Ask Notify whether it has it. If not, it is not sent, since it was stopped")
+        due.unclear_until = None
+        assert wording.next_step(due) == "Give it up, since it was stopped"
     elif status in TO_TRACK:
         assert wording.next_step(due) == "Ask Notify what became of it"
         assert wording.next_step(EmailMessage(status=status)) == "Nothing: Notify cannot have news any more"
