@@ -33,6 +33,7 @@ from django_govuk_notify_outbox.outcomes import (
     NoAnswer,
     NotSent,
     Refused,
+    Text,
     TryLater,
 )
 from django_govuk_notify_outbox.sandbox import defaults
@@ -398,3 +399,33 @@ def test_a_redirect_takes_the_email_nowhere_else(sandbox: Sandbox) -> None:
         assert outcome.exchange.http_status == status
     assert [request["method"] for request in sandbox.requests()] == ["POST"] * 5
     assert sandbox.emails() == []
+
+
+def test_an_email_can_be_asked_for_as_its_recipient_sees_it(sandbox: Sandbox) -> None:
+    accepted = notify.send(PAYLOAD)
+    assert isinstance(accepted, Accepted)
+    text = notify.text_of(accepted.notify_id)
+    assert isinstance(text, Text)
+    (held,) = sandbox.emails()
+    assert (text.subject, text.body) == (held["subject"], held["body"])
+    assert "Amala" in text.body
+    assert accepted.subject == text.subject
+    assert "Amala" not in repr((accepted, text))
+
+
+def test_an_email_can_be_previewed_without_being_sent(sandbox: Sandbox) -> None:
+    text = notify.preview(defaults.TEMPLATE_ID, {"name": "Amala"})
+    assert isinstance(text, Text)
+    assert "Amala" in text.body
+    assert sandbox.emails() == []
+
+
+def test_what_notify_says_instead_of_a_preview_is_no_answer(sandbox: Sandbox) -> None:
+    refused = notify.preview(defaults.TEMPLATE_ID, None)
+    assert isinstance(refused, NoAnswer)
+    assert (refused.exchange.http_status, refused.exchange.message) == (400, "Missing personalisation: name")
+    unknown = notify.text_of(uuid.uuid4())
+    assert isinstance(unknown, NoAnswer)
+    assert unknown.exchange.http_status == 404
+    sandbox.add_fault(on="GET", status=200, body=[])
+    assert isinstance(notify.text_of(uuid.uuid4()), NoAnswer)
