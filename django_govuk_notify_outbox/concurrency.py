@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from django.db import connections
 
-from django_govuk_notify_outbox import client
+from django_govuk_notify_outbox import client, tracing
 from django_govuk_notify_outbox.delivery import Progress
 from django_govuk_notify_outbox.durability import drop_broken_connection
 
@@ -73,9 +73,10 @@ class _Crew:
 
     def assemble(self) -> bool:
         """Start the threads, or as many as the system lets us have. False: that is none."""
+        work = tracing.carried(self._work)
         for number in range(self._pks.maxsize):
             # A process that ends does not wait for them: what they were at is then as with a worker that died
-            thread = threading.Thread(target=self._work, name=f"outbox-{number}", daemon=True)
+            thread = threading.Thread(target=work, name=f"outbox-{number}", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:

@@ -19,7 +19,7 @@ import enum
 
 from django.utils import timezone
 
-from django_govuk_notify_outbox import claims, conf, holds, matching, notify, transitions
+from django_govuk_notify_outbox import claims, conf, holds, matching, notify, tracing, transitions
 from django_govuk_notify_outbox.claims import Claim
 from django_govuk_notify_outbox.models import EmailMessage, email_rows
 from django_govuk_notify_outbox.moments import after, seconds_since
@@ -44,6 +44,7 @@ class Progress(enum.Enum):
     STOP = "stop"
 
 
+@tracing.spanned("deliver")
 def deliver(pk: int) -> Progress:
     """Take one email as far as it goes now: at most one question and one attempt. Any number may try at once.
 
@@ -53,12 +54,14 @@ def deliver(pk: int) -> Progress:
     if email is None or not _may_act(email):
         return Progress.GO_ON
     if email.unclear_until is not None:
-        claim = claims.claim_question(email)
+        with tracing.span("claim", email=pk):
+            claim = claims.claim_question(email)
         return Progress.GO_ON if claim is None else _ask(claim)
     if email.is_stopped or _is_too_late(email):
         transitions.abandon(email)
         return Progress.GO_ON
-    claim = claims.claim_attempt(email)
+    with tracing.span("claim", email=pk):
+        claim = claims.claim_attempt(email)
     if claim is None:
         return Progress.STOP if holds.is_sending_held() else Progress.GO_ON
     return post(claim)
@@ -80,7 +83,9 @@ def _ask(claim: Claim) -> Progress:
     # What was under way when Notify was asked may have arrived by the time of its answer, which may take long
     asked_at = timezone.now()
     since = matching.since_attempt(claim.attempt_started_at)
-    answer = notify.find(email.reference, since=since)
+    with tracing.request("ask", email=email.pk, attempt=claim.attempt) as request:
+        answer = notify.find(email.reference, since=since)
+        request.answered(answer)
     if isinstance(answer, NoAnswer):
         transitions.record_no_answer(claim, answer.exchange)
         return Progress.GO_ON
@@ -102,7 +107,8 @@ def _ask(claim: Claim) -> Progress:
 
 
 def _post_again(claim: Claim, exchange: Exchange) -> Progress:
-    new_claim = transitions.claim_new_attempt(claim, exchange)
+    with tracing.span("claim", email=claim.email.pk):
+        new_claim = transitions.claim_new_attempt(claim, exchange)
     if new_claim is not None:
         return post(new_claim)
     if not holds.is_sending_held():
@@ -120,7 +126,9 @@ def _next_question(claim: Claim, open_until: dt.datetime) -> dt.datetime:
 
 def post(claim: Claim) -> Progress:
     """Post the email, once, and record what came of it."""
-    outcome = notify.send(claim.email.payload(), may_post=claim.may_post)
+    with tracing.request("post", email=claim.email.pk, attempt=claim.attempt) as request:
+        outcome = notify.send(claim.email.payload(), may_post=claim.may_post)
+        request.answered(outcome)
     exchange = outcome.exchange
     match outcome:
         case Accepted(notify_id=notify_id, subject=subject):

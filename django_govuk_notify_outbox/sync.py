@@ -9,7 +9,7 @@ from itertools import chain
 
 from django.utils import timezone
 
-from django_govuk_notify_outbox import claims, conf, delivery, durability, holds, tracking
+from django_govuk_notify_outbox import claims, conf, delivery, durability, holds, tracing, tracking
 from django_govuk_notify_outbox.concurrency import Act, Interruptions, for_each
 from django_govuk_notify_outbox.delivery import Progress
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageQuerySet, email_rows
@@ -45,10 +45,12 @@ def run(*, interrupted_by: Interruptions = ()) -> None:
     current = _Run(lease, threads, interrupted_by)
     ends_at = time.monotonic() + RUN_BUDGET
     try:
-        has_more = True
-        while has_more:
-            has_more = not holds.is_sending_held() and current.send() and time.monotonic() < ends_at
-            current.track()
+        # Around runs that have work alone: the others come every few seconds, for ever
+        with tracing.span("sync"):
+            has_more = True
+            while has_more:
+                has_more = not holds.is_sending_held() and current.send() and time.monotonic() < ends_at
+                current.track()
     finally:
         # Without this, a run whose connection was cut could not give its lease back
         durability.drop_broken_connection()

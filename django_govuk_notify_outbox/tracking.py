@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 
 from django.utils import timezone
 
-from django_govuk_notify_outbox import holds, notify, reports
+from django_govuk_notify_outbox import holds, notify, reports, tracing
 from django_govuk_notify_outbox.delivery import Progress
 from django_govuk_notify_outbox.models import SIMULATED, EmailMessage, email_rows
 from django_govuk_notify_outbox.outcomes import NoAnswer
@@ -41,6 +41,7 @@ PAGE_WORTH = 2
 LEAST_REACH = dt.timedelta(seconds=0.5)
 
 
+@tracing.spanned("look_up")
 def look_up(pk: int) -> Progress:
     """Ask Notify what became of one email, if it is due for that, and record a step forward.
 
@@ -49,9 +50,13 @@ def look_up(pk: int) -> Progress:
     email = email_rows().without_contents().filter(pk=pk).first()
     if email is None or email.notify_id is None or not _is_due(email):
         return Progress.GO_ON
-    if not reports.schedule_next_look(email):
+    with tracing.span("claim", email=pk):
+        is_claimed = reports.schedule_next_look(email)
+    if not is_claimed:
         return Progress.GO_ON
-    answer = notify.look_up(email.notify_id)
+    with tracing.request("ask", email=pk, notify_id=email.notify_id) as request:
+        answer = notify.look_up(email.notify_id)
+        request.answered(answer)
     if isinstance(answer, NoAnswer):
         logger.warning(
             "RETRY: Email %s: Notify did not say what became of it (%s)",
@@ -103,7 +108,8 @@ class Walk:
             target = next(iter(self._waiting.values()))
             start = self._start_above(target)
             if start is not None:
-                progress = self._read_page(start, target)
+                with tracing.span("page"):
+                    progress = self._read_page(start, target)
             elif self._newest is None:
                 progress = self._look_up(target)
             else:
@@ -141,7 +147,9 @@ class Walk:
         return look_up(target.pk)
 
     def _read_page(self, start: uuid.UUID, target: EmailMessage) -> Progress:
-        answer = notify.page(older_than=start)
+        with tracing.request("ask") as request:
+            answer = notify.page(older_than=start)
+            request.answered(answer)
         if isinstance(answer, NoAnswer):
             logger.warning(
                 "RETRY: Notify did not list its emails (%s)",
@@ -153,7 +161,8 @@ class Walk:
             return Progress.STOP
         page = {notification.id: notification for notification in answer.notifications}
         ours = list(email_rows().without_contents().to_track().filter(notify_id__in=list(page)))
-        reports.record_page(ours, page, answer.exchange)
+        with tracing.span("record", emails=len(ours)):
+            reports.record_page(ours, page, answer.exchange)
         served = [email for email in ours if self._waiting.pop(email.notify_id, None)]
         self._saved += len(served) - 1
         self._page = list(page)

@@ -18,7 +18,7 @@ SANDBOX = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path 
 #: Each module may import those above it.
 LAYERS = (
     "fields statuses outcomes conf cadence moments",
-    "models",
+    "models tracing",
     "durability",
     "events holds signals wording",
     "claims matching recording figures",
@@ -70,6 +70,8 @@ def importers_of(package: str) -> set[str]:
         # Extras: nothing that everybody imports may need them
         ("prometheus_client", "metrics"),
         ("health_check", "health_checks"),
+        # One that everybody imports all the same, and that does nothing without the package
+        ("opentelemetry", "tracing"),
     ],
 )
 def test_a_package_is_known_to_its_modules_alone(package: str, modules: str) -> None:
