@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_govuk_notify_outbox.fields import JSONTextField
+from django_govuk_notify_outbox.states import ByState
 from django_govuk_notify_outbox.statuses import FINAL, TO_SEND, TO_TRACK, Status
 
 #: Longer than any address that Notify accepts (320 characters), to leave room for the white space that it strips.
@@ -65,7 +66,7 @@ def write_database() -> str:
     return router.db_for_write(EmailMessage)
 
 
-class EmailMessageQuerySet(models.QuerySet["EmailMessage"]):
+class EmailMessageQuerySet(ByState["EmailMessage"]):
     """Emails, by the questions that the library and its users ask."""
 
     def due(self, now: dt.datetime) -> EmailMessageQuerySet:

@@ -18,6 +18,7 @@ SANDBOX = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path 
 #: Each module may import those above it.
 LAYERS = (
     "fields statuses outcomes conf cadence moments",
+    "states",
     "models tracing",
     "durability",
     "events holds signals wording",
