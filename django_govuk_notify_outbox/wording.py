@@ -40,8 +40,8 @@ _REPORTS = {
 _WISHES = {_Kind.SENT_AGAIN, _Kind.CHECKED, _Kind.STOPPED}
 
 
-def describe(event: EmailMessageEvent) -> str:
-    """One sentence that says what the event was."""
+def describe(event: EmailMessageEvent, *, reason: str | None = None) -> str:
+    """One sentence that says what the event was, and the reason, which is its message unless another is given."""
     if event.kind == _Kind.ATTEMPT:
         said = f"Attempt {event.attempt}: {_ATTEMPTS[_Outcome(event.outcome)]}"
     elif event.kind == _Kind.QUESTION:
@@ -52,7 +52,7 @@ def describe(event: EmailMessageEvent) -> str:
         said = _wish(event)
     else:
         said = "Abandoned: it was not sent in time"
-    reason = event.message.rstrip(".")
+    reason = (event.message if reason is None else reason).rstrip(".")
     return f"{said}. {reason}." if reason else f"{said}."
 
 
@@ -73,6 +73,40 @@ def next_step(email: EmailMessage) -> str:
 def is_overdue(email: EmailMessage) -> bool:
     """Whether the next step should have been taken by now."""
     return email.due_at is not None and email.due_at <= timezone.now()
+
+
+def passed(seconds: float) -> str:
+    """How much time that is, as people say it."""
+    if seconds < 1:
+        return "less than a second"
+    for name, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            whole, rest = divmod(int(seconds), size)
+            smaller = {"day": ("hour", 3600), "hour": ("minute", 60), "minute": ("second", 1)}[name]
+            part = rest // smaller[1]
+            return f"{_number(whole, name)} {_number(part, smaller[0])}" if part else _number(whole, name)
+    return _number(int(seconds), "second")
+
+
+def _number(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def mood(status: str) -> str:
+    """Which colour goes with a status: good, bad, worrying, waiting or under-way. Words always go with it too."""
+    if status == Status.NOTIFY_DELIVERED:
+        return "good"
+    if status in FINAL:
+        return "bad"
+    if status == Status.RETRYING_SEND_TO_NOTIFY:
+        return "worrying"
+    return "waiting" if status in TO_SEND else "under-way"
+
+
+def mood_of_event(event: EmailMessageEvent) -> str:
+    """Which colour goes with an event."""
+    is_worrying = bool(event.exception) and event.status not in FINAL
+    return "worrying" if is_worrying or event.outcome == _Outcome.ACCEPTED_AGAIN else mood(event.status)
 
 
 def _wish(event: EmailMessageEvent) -> str:

@@ -21,7 +21,8 @@ LAYERS = (
     "states",
     "models tracing",
     "durability",
-    "events holds signals wording",
+    "events holds signals wording masking linked",
+    "timeline",
     "claims matching recording figures",
     "health metrics",
     "health_checks",
@@ -36,6 +37,7 @@ LAYERS = (
     "sync",
     "tasks",
     "validation checks operations",
+    "admin_paging admin_filters admin_actions admin_text admin_linked",
     "utils admin apps",
 )
 
