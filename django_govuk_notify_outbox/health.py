@@ -82,10 +82,10 @@ class Report:
         return {
             "healthy": self.is_healthy,
             "problems": [asdict(problem) for problem in self.problems],
-            "waiting": _backlog_as_json(self.waiting),
+            "waiting": backlog_as_json(self.waiting),
             "overdue": {
-                "send": _backlog_as_json(self.overdue.to_send),
-                "look_up": _backlog_as_json(self.overdue.to_look_up),
+                "send": backlog_as_json(self.overdue.to_send),
+                "look_up": backlog_as_json(self.overdue.to_look_up),
             },
             "sync": {"running": self.sync.is_running, "worked_seconds_ago": _rounded(self.sync.worked)},
             "sending": {"held": self.sending_held, "refused_for_seconds": _rounded(self.refused_for)},
@@ -155,7 +155,8 @@ def _of_refusals(refusals: Refusals) -> str:
     return f"{_WORDS[refusals.cause]}: {times} lately, last {refusals.newest:.0f} seconds ago."
 
 
-def _backlog_as_json(backlog: Backlog) -> dict[str, Any]:
+def backlog_as_json(backlog: Backlog) -> dict[str, Any]:
+    """A backlog as values that JSON knows."""
     return {"number": backlog.number, "or_more": backlog.is_more, "oldest_seconds": _rounded(backlog.oldest)}
 
 

@@ -28,20 +28,20 @@ SENDING_BATCH = 100
 TRACKING_BATCH = 2000
 
 
-def run(*, interrupted_by: Interruptions = ()) -> None:
-    """Send what is due to be sent and look up what is due to be looked up.
+def run(*, interrupted_by: Interruptions = ()) -> bool:
+    """Send what is due to be sent and look up what is due to be looked up. False: another run is under way.
 
     With nothing due it is one indexed read. While another run is under way it returns at once. ``interrupted_by`` is an
     exception that ends the run whichever row it strikes, such as Celery's time limit.
     """
     if not email_rows().due(timezone.now()).exists():
-        return
+        return True
     # First, for a run that fails over a wrong setting must not leave the trace of one that worked
     threads = conf.sync_threads()
     # Longer than steps take, and renewed between them. Should one take longer, the claims keep two runs apart
     lease = holds.Lease(holds.SYNC, seconds=claims.lease_seconds())
     if not lease.take():
-        return
+        return False
     current = _Run(lease, threads, interrupted_by)
     ends_at = time.monotonic() + RUN_BUDGET
     try:
@@ -55,6 +55,7 @@ def run(*, interrupted_by: Interruptions = ()) -> None:
         # Without this, a run whose connection was cut could not give its lease back
         durability.drop_broken_connection()
         lease.release()
+    return True
 
 
 class _Run:

@@ -13,6 +13,7 @@ from django.db import Error
 from django_govuk_notify_outbox import health
 from django_govuk_notify_outbox.figures import Sync
 from django_govuk_notify_outbox.health import DEFAULTS, Report, Thresholds
+from django_govuk_notify_outbox.management import outbox
 
 
 class Command(BaseCommand):
@@ -51,24 +52,16 @@ class Command(BaseCommand):
 
 
 def _text(report: Report) -> str:
-    known = report.as_json()
     lines = [
         *([problem.message for problem in report.problems] or ["All is well."]),
         "",
-        f"Waiting to be accepted by Notify: {_backlog(known['waiting'])}",
-        f"Overdue to be sent:               {_backlog(known['overdue']['send'])}",
-        f"Overdue to be looked up:          {_backlog(known['overdue']['look_up'])}",
+        f"Waiting to be accepted by Notify: {outbox.backlog(report.waiting)}",
+        f"Overdue to be sent:               {outbox.backlog(report.overdue.to_send)}",
+        f"Overdue to be looked up:          {outbox.backlog(report.overdue.to_look_up)}",
         f"Sync:                             {_sync(report.sync)}",
         f"Sending:                          {_sending(report)}",
     ]
     return "\n".join(lines)
-
-
-def _backlog(backlog: dict[str, Any]) -> str:
-    if not backlog["number"]:
-        return "none"
-    more = " or more" if backlog["or_more"] else ""
-    return f"{backlog['number']}{more}, the oldest for {backlog['oldest_seconds']:.0f} seconds"
 
 
 def _sync(sync: Sync) -> str:
