@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -18,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_govuk_notify_outbox import wording
+from django_govuk_notify_outbox.admin_summary import summary_view
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, digest, normalise_address
 from django_govuk_notify_outbox.statuses import FINAL, TO_SEND, Status
 
@@ -79,6 +82,11 @@ class EmailMessageAdmin(_Admin):
 
     class Media:
         css = {"all": ("django_govuk_notify_outbox/admin.css",)}
+
+    def get_urls(self) -> list[URLPattern]:
+        """The admin's own pages, and the summary."""
+        view = self.admin_site.admin_view(partial(summary_view, self))
+        return [path("summary/", view, name="django_govuk_notify_outbox_emailmessage_summary"), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EmailMessage]:
         """The emails, each with its newest error."""

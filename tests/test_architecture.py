@@ -17,7 +17,7 @@ SANDBOX = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path 
 
 #: Each module may import those above it.
 LAYERS = (
-    "fields statuses outcomes conf cadence moments",
+    "fields statuses outcomes conf cadence moments charts",
     "states",
     "models tracing",
     "durability",
@@ -25,7 +25,7 @@ LAYERS = (
     "timeline",
     "claims matching recording figures",
     "health metrics",
-    "health_checks",
+    "health_checks summary",
     "transitions reports",
     "receipts",
     "views",
@@ -36,7 +36,7 @@ LAYERS = (
     "tracking concurrency",
     "sync",
     "tasks",
-    "validation checks operations",
+    "validation checks operations admin_summary",
     "admin_paging admin_filters admin_actions admin_text admin_linked",
     "utils admin apps",
 )
