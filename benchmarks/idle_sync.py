@@ -8,27 +8,23 @@ Each number of emails has a database of its own, and the runs take turns.
 from __future__ import annotations
 
 import argparse
-import copy
 import datetime as dt
 import statistics
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from sys import path
-from typing import Any
 
 path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import Goals, say_table
-from benchmarks.support import Statements, make_email, name_for_tests, own_database, say_where, store
+from benchmarks.support import Router, Statements, databases, make_email, own_database, say_where, store
 
 # isort: split
 from django.db import connections
 from django.test import override_settings
-from django.test.utils import setup_databases, teardown_databases
 from django.utils import timezone
 
 from django_govuk_notify_outbox import sync
@@ -47,33 +43,6 @@ _OWN = {
         ("created_at", "attempt_started_at", "sent_at", "status_changed_at"), "{name} + n * interval '1 s'"
     ),
 }
-
-
-class _Router:
-    """Has all that the library does happen in one of the databases."""
-
-    alias = "default"
-
-    def db_for_read(self, model: object, **_hints: object) -> str:
-        return self.alias
-
-    db_for_write = db_for_read
-
-
-@contextmanager
-def _databases(aliases: Sequence[str]) -> Iterator[None]:
-    """A database under each of these names, made as the default one is for tests, and dropped at the end."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        for alias in aliases:
-            connections.settings[alias] = copy.deepcopy(connections["default"].settings_dict)
-            name_for_tests(connections[alias], folder)
-            # Else each would wait for the default one, which is not among them
-            connections[alias].settings_dict["TEST"]["DEPENDENCIES"] = []
-        made = setup_databases(verbosity=0, interactive=False, aliases=dict.fromkeys(aliases), serialized_aliases=set())
-        try:
-            yield
-        finally:
-            teardown_databases(made, verbosity=0)
 
 
 def _fill(alias: str, emails: int) -> None:
@@ -110,7 +79,7 @@ def _delivered(moment: dt.datetime) -> EmailMessage:
     )
 
 
-def _time_runs(router: Any, aliases: Sequence[str], *, rounds: int) -> dict[str, list[float]]:
+def _time_runs(router: Router, aliases: Sequence[str], *, rounds: int) -> dict[str, list[float]]:
     taken: dict[str, list[float]] = {alias: [] for alias in aliases}
     for number in range(rounds):
         # Another one begins each round: whoever comes second finds the processor awake
@@ -123,7 +92,7 @@ def _time_runs(router: Any, aliases: Sequence[str], *, rounds: int) -> dict[str,
     return taken
 
 
-def _statements(router: Any, alias: str) -> int:
+def _statements(router: Router, alias: str) -> int:
     router.alias = alias
     counter = Statements()
     with counter.counted():
@@ -140,10 +109,10 @@ def main() -> None:
     add("--at-most", type=float, help="fail above this ratio to the first number of emails")
     options = parser.parse_args()
     sizes = {f"idle_{number}": emails for number, emails in enumerate(options.emails)}
-    aliases, router, goals = list(sizes), _Router(), Goals()
+    aliases, router, goals = list(sizes), Router(), Goals()
     with ExitStack() as stack:
         stack.enter_context(own_database())
-        stack.enter_context(_databases(aliases))
+        stack.enter_context(databases(aliases))
         stack.enter_context(override_settings(DATABASE_ROUTERS=[router]))
         say_where()
         for alias, emails in sizes.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import os
 import platform
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from django.db import OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.test import override_settings
+from django.test.utils import setup_databases, teardown_databases
 from kombu.exceptions import OperationalError as BrokerError
 
 from django_govuk_notify_outbox import cadence, models
@@ -60,6 +62,34 @@ def name_for_tests(database: BaseDatabaseWrapper, folder: str) -> None:
     """Give the database that Django would make for tests a name that nobody else has."""
     name = f"benchmark_{uuid.uuid4().hex[:12]}"
     database.settings_dict["TEST"]["NAME"] = f"{folder}/{name}" if database.vendor == "sqlite" else name
+
+
+class Router:
+    """Has all that the library and the admin do happen in one of the databases."""
+
+    alias = "default"
+
+    def db_for_read(self, model: object, **_hints: object) -> str:
+        """The database of the moment."""
+        return self.alias
+
+    db_for_write = db_for_read
+
+
+@contextmanager
+def databases(aliases: Sequence[str]) -> Iterator[None]:
+    """A database under each of these names, made as the default one is for tests, and dropped at the end."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        for alias in aliases:
+            connections.settings[alias] = copy.deepcopy(connections["default"].settings_dict)
+            name_for_tests(connections[alias], folder)
+            # Else each would wait for the default one, which is not among them
+            connections[alias].settings_dict["TEST"]["DEPENDENCIES"] = []
+        made = setup_databases(verbosity=0, interactive=False, aliases=dict.fromkeys(aliases), serialized_aliases=set())
+        try:
+            yield
+        finally:
+            teardown_databases(made, verbosity=0)
 
 
 @contextmanager
