@@ -1,9 +1,10 @@
 """How long the admin's pages take, by the number of emails.
 
-python benchmarks/admin.py --at-most 2
+python benchmarks/admin.py --at-most 2 --at-most-summary 5
 
 Each number of emails has a database of its own, and the requests take turns. They are made in this process, so what is
-measured is the pages, without a network and a server.
+measured is the pages, without a network and a server. The summary reads as many as 20,000 emails if there are as many
+in a week, and no more: so it has a goal of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from sys import path
 
 path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.history import fill
 from benchmarks.report import Goals, say_table
 from benchmarks.support import Router, databases, own_database, say_where
 
@@ -28,6 +28,7 @@ from django.contrib.auth.models import User
 from django.test import Client, override_settings
 from django.urls import reverse
 
+from benchmarks.history import fill
 from django_govuk_notify_outbox.statuses import Status
 
 _NAME = "admin:django_govuk_notify_outbox_emailmessage"
@@ -91,7 +92,8 @@ def main() -> None:
     add("--few", type=int, default=1_000, help="emails, with about four events each (%(default)s)")
     add("--many", type=int, default=1_000_000, help="emails to compare with them (%(default)s)")
     add("--requests", type=int, default=30, help="requests for each page (%(default)s)")
-    add("--at-most", type=float, help="fail above this ratio of many to few, of any page")
+    add("--at-most", type=float, help="fail above this ratio of many to few, of any page but the summary")
+    add("--at-most-summary", type=float, help="fail above this ratio of the summary")
     options = parser.parse_args()
     router, goals = Router(), Goals()
     with ExitStack() as stack:
@@ -114,7 +116,7 @@ def main() -> None:
         ],
     )
     for page, ratio in ratios.items():
-        goals.at_most(f"Ratio, {page}", ratio, options.at_most)
+        goals.at_most(f"Ratio, {page}", ratio, options.at_most_summary if page == "summary" else options.at_most)
     goals.settle()
 
 

@@ -53,14 +53,11 @@ def seconds_between(earlier: dt.datetime, later: dt.datetime) -> float:
 
     In the night when clocks go back a local time may mean two moments: the first that is not before the other is taken.
     """
-    # Asked of very many moments: those that a database gives with time zones are in the world's time already
-    if earlier.tzinfo is dt.UTC is later.tzinfo:
-        return max((later - earlier).total_seconds(), 0.0)
     began = aware(earlier)
     seconds = ((aware(later, fold=fold) - began).total_seconds() for fold in (0, 1))
-    return max(next((each for each in seconds if each >= 0), 0.0), 0.0)
+    return next((each for each in seconds if each >= 0), 0.0)
 
 
-def ago(seconds: float) -> dt.datetime:
-    """The moment so many seconds before now, as Django stores it, also where a clock jumped since."""
-    return as_stored(aware(timezone.now()) - dt.timedelta(seconds=seconds))
+def before(moment: dt.datetime, seconds: float) -> dt.datetime:
+    """The moment so many seconds before another, both as Django stores them, also where clocks jump in between."""
+    return as_stored(aware(moment) - dt.timedelta(seconds=seconds))

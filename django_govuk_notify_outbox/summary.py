@@ -1,9 +1,12 @@
 """How sending went over the last hour, day and week, in figures that cost about the same with millions of emails.
 
 Note [Figures of a sample]
-    The emails are read in one statement, newest first, as many as ``SAMPLE`` of them: what they hold is worked out here
-    rather than by the database, since percentiles are not asked for alike in all of them. Where a period has more
+    The emails are read in one statement, newest first, as many as ``SAMPLE`` of them: what they come to is worked out
+    here rather than by the database, since percentiles are not asked for alike in all of them. Where a period has more
     emails than that, its figures are those of the newest ones, and ``Period.since`` says how far back they reach.
+
+    It is the database that subtracts moments: to make a moment of Python's from each of a row's takes many times as
+    long. Without time zones it cannot, for it would be an hour out where clocks are put forward or back meanwhile.
 """
 
 from __future__ import annotations
@@ -12,16 +15,17 @@ import datetime as dt
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, F, Max, Q
+from django.utils import timezone
 
 from django_govuk_notify_outbox import figures, health
 from django_govuk_notify_outbox.events import Kind, Outcome
 from django_govuk_notify_outbox.models import EmailMessageEvent, email_rows, write_database
-from django_govuk_notify_outbox.moments import ago, seconds_between
+from django_govuk_notify_outbox.moments import before, seconds_between, seconds_since
 from django_govuk_notify_outbox.statuses import FINAL, Status
 
 #: As many emails are read, from the newest on.
@@ -46,8 +50,9 @@ GROUPS: Mapping[str, tuple[Status, ...]] = {
 
 _ERRORS = (Outcome.REFUSED, Outcome.TRY_LATER, Outcome.LIMITED, Outcome.UNCLEAR, Outcome.NO_ANSWER)
 
-#: Status, created_at, sent_at and status_changed_at of an email.
-_Row = tuple[str, dt.datetime, dt.datetime | None, dt.datetime]
+#: An email's status; and in seconds how long ago it was made, how long it took until Notify accepted it, and until its
+#: status changed last.
+_Row = tuple[str, float, float | None, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,46 +143,60 @@ def report() -> Summary:
 
     Raises what the database raises when it does not answer.
     """
-    longest = max(PERIODS.values())
-    rows = email_rows().filter(created_at__gt=ago(longest)).order_by("-created_at")
-    read: list[_Row] = list(rows.values_list("status", "created_at", "sent_at", "status_changed_at")[:SAMPLE])
+    now, longest = timezone.now(), max(PERIODS.values())
+    read = _read(now, longest)
     return Summary(
-        periods=[_period(name, seconds, read) for name, seconds in PERIODS.items()],
-        errors=_errors(longest),
+        periods=[_period(name, seconds, read, now) for name, seconds in PERIODS.items()],
+        errors=_errors(now, longest),
         health=health.report(),
     )
 
 
-def _period(name: str, seconds: float, read: Sequence[_Row]) -> Period:
-    since = ago(seconds)
-    rows = [row for row in read if row[1] > since]
+def _read(now: dt.datetime, seconds: float) -> list[_Row]:
+    """The newest emails of the last seconds, newest first. See Note [Figures of a sample]."""
+    emails = email_rows().filter(created_at__gt=before(now, seconds)).order_by("-created_at")
+    if timezone.is_naive(now):
+        moments = emails.values_list("status", "created_at", "sent_at", "status_changed_at")[:SAMPLE]
+        return [
+            (status, seconds_since(made), seconds_between(made, sent) if sent else None, seconds_between(made, changed))
+            for status, made, sent, changed in moments
+        ]
+    made_at = F("created_at")
+    lengths = emails.values_list("status", now - made_at, F("sent_at") - made_at, F("status_changed_at") - made_at)
+    return [
+        (status, age.total_seconds(), sent.total_seconds() if sent is not None else None, changed.total_seconds())
+        for status, age, sent, changed in lengths[:SAMPLE]
+    ]
+
+
+def _period(name: str, seconds: float, read: Sequence[_Row], now: dt.datetime) -> Period:
+    rows = [row for row in read if row[1] < seconds]
     # That the sample has an older one tells that it has all of these
     is_whole = len(read) < SAMPLE or len(rows) < len(read)
     counted = Counter(row[0] for row in rows)
+    delivered = Status.NOTIFY_DELIVERED.value
     return Period(
         name=name,
-        since=since if is_whole else rows[-1][1],
+        since=before(now, seconds if is_whole else rows[-1][1]),
         is_whole=is_whole,
         number=len(rows),
         statuses={status: counted[status] for status in Status},
-        to_acceptance=_times(seconds_between(made_at, sent_at) for _, made_at, sent_at, _ in rows if sent_at),
-        to_delivery=_times(
-            seconds_between(made_at, changed_at)
-            for status, made_at, _, changed_at in rows
-            if status == Status.NOTIFY_DELIVERED
-        ),
+        to_acceptance=_times([row[2] for row in rows if row[2] is not None]),
+        to_delivery=_times([row[3] for row in rows if row[0] == delivered]),
     )
 
 
-def _times(seconds: Iterable[float]) -> Times | None:
-    taken = sorted(seconds)
+def _times(taken: list[float]) -> Times | None:
     if not taken:
         return None
-    return Times(median=statistics.median(taken), slow=taken[math.ceil(len(taken) * 0.95) - 1])
+    taken.sort()
+    slow = taken[math.ceil(len(taken) * 0.95) - 1]
+    # Below 0 is what a host's clock made of it
+    return Times(median=max(statistics.median(taken), 0.0), slow=max(slow, 0.0))
 
 
-def _errors(seconds: float) -> Errors:
-    since, is_whole = ago(seconds), True
+def _errors(now: dt.datetime, seconds: float) -> Errors:
+    since, is_whole = before(now, seconds), True
     events = EmailMessageEvent.objects.using(write_database()).order_by()
     newest = events.order_by("-pk").values_list("pk", flat=True).first() or 0
     # See Note [Figures that are bounded] in figures.py

@@ -15,17 +15,19 @@ import pytest
 from notifications_python_client import NotificationsAPIClient
 from notifications_python_client.errors import HTTPError
 
-from benchmarks import sent
+from benchmarks import history, sent
 from benchmarks.report import Goals
 from benchmarks.sent import Sent
+from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
+from django_govuk_notify_outbox.statuses import FINAL, Status
 from tests.conftest import ADDRESS, BROKER_OF_WORKERS, Clock
 from tests.project import ROOT
 
 _PAGE = (ROOT / "docs" / "benchmarks.md").read_text()
 _COMMANDS = re.findall(r"^python (benchmarks/\S+) (.+)$", _PAGE, re.MULTILINE)
-_PARTS = {"__init__", "places", "report", "sent", "support", "no_hold"}
+_PARTS = {"__init__", "history", "places", "report", "sent", "support", "no_hold"}
 
 
 def run(tmp_path: Path, command: str, **places: str) -> subprocess.CompletedProcess[str]:
@@ -87,6 +89,39 @@ def test_idle_sync_takes_one_statement_however_many_emails_are_finished(tmp_path
     assert done.returncode == 1
     assert done.stderr.startswith("Ratio: ")
     assert {name: cells[0] for name, cells in table(done, "finished emails").items()} == {"10": "1", "100": "1"}
+
+
+def test_the_admin_answers_for_each_page_with_few_emails_and_with_many(tmp_path: Path) -> None:
+    done = run(tmp_path, "admin.py --few 8 --many 200 --requests 1 --at-most 0.001 --at-most-summary 0.001")
+
+    assert done.returncode == 1, done
+    pages = list(table(done, "page  "))
+    assert pages == ["list", "list of delivered", "search for an address", "one email", "summary"]
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [f"Ratio, {page}" for page in pages]
+
+
+@pytest.mark.django_db(transaction=True)  # PostgreSQL's VACUUM takes place in none
+def test_the_history_that_is_written_in_bulk_is_like_one_that_took_place() -> None:
+    key, address = history.fill("default", 1000)
+
+    counted = Counter(EmailMessage.objects.values_list("status", flat=True))
+    assert counted[Status.NOTIFY_DELIVERED] == 960
+    assert sum(counted[status] for status in FINAL) == 990
+    assert set(counted) == set(Status)
+    assert EmailMessageEvent.objects.count() == 3981
+    emails = EmailMessage.objects.order_by("created_at")
+    assert list(emails) == list(EmailMessage.objects.order_by("pk"))
+    assert [email.pk for email in EmailMessage.objects.with_address(address)].count(key) == 1
+    assert EmailMessage.objects.with_address(address).count() == history.EMAILS_EACH
+    first, last = emails[0], emails[999]
+    assert (last.created_at - first.created_at).total_seconds() == pytest.approx(history.DAYS * 86_400 * 0.999)
+    assert {email.is_final for email in emails if email.due_at is None} == {True}
+    for email in emails.prefetch_related("events"):
+        events = list(email.events.all())
+        assert [event.created_at for event in events] == sorted(event.created_at for event in events)
+        assert (events[-1].status if events else Status.SENDING_TO_NOTIFY) == email.status
+        assert all(event.created_at >= email.created_at for event in events)
+        assert (email.notify_id is None) == (email.sent_at is None)
 
 
 @pytest.mark.e2e
