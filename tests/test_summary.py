@@ -236,7 +236,7 @@ def test_an_empty_database_is_told_in_noughts() -> None:
 
 
 def test_the_figures_are_the_same_without_time_zones(
-    sandbox: Sandbox, make_email: MakeEmail, settings: Settings
+    admin_client: Client, sandbox: Sandbox, make_email: MakeEmail, settings: Settings
 ) -> None:
     settings.USE_TZ = False
     now = timezone.now()
@@ -246,8 +246,10 @@ def test_the_figures_are_the_same_without_time_zones(
         make_email(Status.NOTIFY_DELIVERED, created_at=made_at, sent_at=made_at, status_changed_at=made_at + seconds(7))
     report = summary.report()
     assert [each.number for each in report.periods] == [1, 2, 3]
+    assert [each.to_acceptance for each in report.periods] == [Times(median=0.0, slow=0.0)] * 3
     assert [each.to_delivery for each in report.periods] == [Times(median=7.0, slow=7.0)] * 3
     assert report.errors.is_whole
+    assert rows(shown(admin_client))["Half were known to be delivered within"] == ["7.0 seconds"] * 3
 
 
 def test_a_clock_that_is_put_back_makes_no_time_an_hour_longer_or_shorter(settings: Settings) -> None:
