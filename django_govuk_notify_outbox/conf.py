@@ -148,6 +148,17 @@ def base_url() -> str:
     return cast("str", BASE_URL.get())
 
 
+def service_id() -> str | None:
+    """The id of our service at Notify, which is a part of the key. Never raises.
+
+    None where the key is missing or malformed, or where emails go to somewhere else than Notify.
+    """
+    key, base = API_KEY.raw(), BASE_URL.raw()
+    if API_KEY.problem(key) or BASE_URL.problem(base) or str(base).rstrip("/") != DEFAULT_BASE_URL:
+        return None
+    return str(key)[-73:-37]
+
+
 def timeout() -> float:
     """Seconds to wait for Notify to connect, and then for it to answer."""
     return cast("float", TIMEOUT.get())

@@ -48,7 +48,7 @@ class Sight:
 
     def json(self, value: Any) -> str:
         """A value of the email, laid out to be read, with long texts shortened; blank where there is none."""
-        if value is None:
+        if value is None or value == "":
             return ""
         return json.dumps(_shortened(value), indent=2, ensure_ascii=False) if self.contents else HIDDEN
 

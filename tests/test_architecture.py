@@ -37,6 +37,7 @@ LAYERS = (
     "sync",
     "tasks",
     "validation checks operations admin_summary",
+    "admin_contents",
     "admin_paging admin_filters admin_actions admin_text admin_linked",
     "utils admin apps",
 )

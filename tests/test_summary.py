@@ -25,7 +25,7 @@ from django_govuk_notify_outbox.statuses import Status
 from django_govuk_notify_outbox.summary import Error, Period, Times
 from django_govuk_notify_outbox.utils import send_email_notification
 from tests.conftest import ADDRESS, Clock, MakeEmail
-from tests.test_admin import text_of
+from tests.desk import text_of
 from tests.test_logging import WRONG_KEY, forbidden
 
 pytestmark = pytest.mark.django_db
