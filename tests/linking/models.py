@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 
 from django_govuk_notify_outbox.models import EmailMessage
@@ -29,6 +31,8 @@ class Appeal(models.Model):
         EmailMessage, null=True, on_delete=models.SET_NULL, related_name="+", verbose_name="copy to the court"
     )
 
+    objects: ClassVar[models.Manager[Appeal]] = models.Manager()
+
     class Meta:
         app_label = "linking"
 
@@ -40,6 +44,8 @@ class Mailing(models.Model):
     """Emails that were sent together, with a model of the user's between."""
 
     emails = models.ManyToManyField(EmailMessage, through="Part", related_name="+")
+
+    objects: ClassVar[models.Manager[Mailing]] = models.Manager()
 
     class Meta:
         app_label = "linking"
@@ -53,6 +59,8 @@ class Part(models.Model):
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE)
     email = models.ForeignKey(EmailMessage, on_delete=models.CASCADE)
+
+    objects: ClassVar[models.Manager[Part]] = models.Manager()
 
     class Meta:
         app_label = "linking"
