@@ -11,9 +11,10 @@ from __future__ import annotations
 import enum
 import logging
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, write_database
+from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, EmailMessageQuerySet, write_database
 from django_govuk_notify_outbox.outcomes import Exchange
 from django_govuk_notify_outbox.statuses import Status
 
@@ -109,6 +110,21 @@ def build(
 def write(*events: EmailMessageEvent) -> None:
     """Add events to the histories of their emails, in the transaction of the changes. ``log`` them after that."""
     EmailMessageEvent.objects.using(write_database()).bulk_create(events)
+
+
+def farewell(notify_id: uuid.UUID) -> str:
+    """What the history keeps of a notification that an email had before a person had it sent again."""
+    return f"Notify knew it as {notify_id}."
+
+
+def formerly_held(notify_ids: Iterable[uuid.UUID], emails: EmailMessageQuerySet) -> set[uuid.UUID]:
+    """Those of the notifications that one of these emails had before a person had it sent again. They are nobody's."""
+    id_in = {farewell(notify_id): notify_id for notify_id in notify_ids}
+    if not id_in:
+        return set()
+    events = EmailMessageEvent.objects.using(write_database()).filter(kind=Kind.SENT_AGAIN, message__in=list(id_in))
+    told = events.filter(email_message__in=emails.values("pk")).values_list("message", flat=True)
+    return {id_in[message] for message in told}
 
 
 def log(event: EmailMessageEvent, notify_id: uuid.UUID | None) -> None:

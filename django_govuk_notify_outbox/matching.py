@@ -1,9 +1,9 @@
 """Which of the notifications that Notify has came from an attempt whose answer was lost.
 
 A reference that the library made belongs to one email. A caller's may stand for a whole batch, and two emails of a
-batch may go to the same address. So the address, the template and the time must fit, no other email may hold the
-notification, and of several emails that it may belong to it is the one whose personalisation the recipient can see in
-it. Where that does not tell them apart, the recipient could not either.
+batch may go to the same address. So the address, the template and the time must fit, no email may hold the
+notification or have held it before it was sent again, and of several emails that it may belong to it is the one whose
+personalisation the recipient can see in it. Where that does not tell them apart, the recipient could not either.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django_govuk_notify_outbox.models import EmailMessage, email_rows, is_own_reference, normalise_address
+from django_govuk_notify_outbox.events import formerly_held
+from django_govuk_notify_outbox.models import (
+    EmailMessage,
+    EmailMessageQuerySet,
+    email_rows,
+    is_own_reference,
+    normalise_address,
+)
 from django_govuk_notify_outbox.moments import CLOCK_TOLERANCE, aware
 from django_govuk_notify_outbox.outcomes import Notification
 
@@ -25,7 +32,7 @@ def unclear_others(email: EmailMessage) -> list[EmailMessage]:
     holds still counts as free; if that is taken, it proves to be another's. The other way round, the email would be
     counted among those who need a notification, without the one that it has, and one of them would be sent again.
     """
-    rows = email_rows().to_send().with_reference(email.reference).with_address(email.email_address)
+    rows = _alike(email.reference, email.email_address).to_send()
     template_id = _canonical(email.template_id)
     others = rows.exclude(pk=email.pk).filter(unclear_until__isnull=False)
     return [other for other in others if _canonical(other.template_id) == template_id]
@@ -36,6 +43,8 @@ def free_for(email: EmailMessage, notifications: Sequence[Notification], *, sinc
     fitting = [notification for notification in notifications if _fits(email, notification, since=since)]
     ids = [notification.id for notification in fitting]
     held = set(email_rows().filter(notify_id__in=ids).values_list("notify_id", flat=True)) if ids else set()
+    # After that: what an email gives up between the two reads is in its history by the second
+    held |= formerly_held(ids, _alike(email.reference, email.email_address))
     return [notification for notification in fitting if notification.id not in held]
 
 
@@ -50,8 +59,8 @@ def only_owner(notification: Notification, *, reference: str) -> EmailMessage | 
     One whose last attempt is unclear may: it may be under way, too. With a reference that the library made, so may any
     other that was posted, for nothing else has that reference: whatever was believed of its attempts, Notify has it.
     """
-    rows = email_rows().with_reference(reference).with_address(notification.email_address)
-    rows = rows.filter(notify_id=None, attempt_started_at__isnull=False)
+    alike = _alike(reference, notification.email_address)
+    rows = alike.filter(notify_id=None, attempt_started_at__isnull=False)
     if not is_own_reference(reference):
         rows = rows.filter(unclear_until__isnull=False)
     owners = [
@@ -59,12 +68,19 @@ def only_owner(notification: Notification, *, reference: str) -> EmailMessage | 
         for email in rows
         if email.attempt_started_at and _fits(email, notification, since=since_attempt(email.attempt_started_at))
     ]
-    return owners[0] if len(owners) == 1 else None
+    if len(owners) != 1 or formerly_held([notification.id], alike):
+        return None
+    return owners[0]
 
 
 def share_of(email: EmailMessage, others: Sequence[EmailMessage], free: Sequence[Notification]) -> Notification | None:
     """The notification that falls to the email, of those that fit it and the others; None when they do not suffice."""
     return _shares([email, *others], free).get(email.pk)
+
+
+def _alike(reference: str, email_address: str) -> EmailMessageQuerySet:
+    """The emails that Notify may have the same notification of, by their reference and address."""
+    return email_rows().with_reference(reference).with_address(email_address)
 
 
 def _fits(email: EmailMessage, notification: Notification, *, since: dt.datetime) -> bool:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_govuk_notify_outbox import cadence, conf, signals
 from django_govuk_notify_outbox.claims import Claim, as_read, begin_attempt, still_ours
 from django_govuk_notify_outbox.durability import committed
-from django_govuk_notify_outbox.events import Kind, News, Outcome, Source, build, log, write
+from django_govuk_notify_outbox.events import Kind, News, Outcome, Source, build, farewell, formerly_held, log, write
 from django_govuk_notify_outbox.models import (
     EmailMessage,
     email_rows,
@@ -64,6 +64,9 @@ def record_accepted(claim: Claim, notify_id: uuid.UUID, exchange: Exchange, subj
     # Late: another worker took over, or the row has come to an end
     email = email_rows().filter(pk=claim.email.pk).first()
     if email is None or email.notify_id == notify_id:
+        return False
+    if formerly_held([notify_id], email_rows().filter(pk=email.pk)):
+        # The row knew, until a person had the email sent again
         return False
     unaccepted = email_rows().filter(pk=email.pk, notify_id=None)
     news = News(attempt=claim.attempt, exchange=exchange)
@@ -189,7 +192,7 @@ def start_anew(email: EmailMessage, person: str) -> bool:
         "notify_id": None,
         "sent_at": None,
     }
-    before = "" if email.notify_id is None else f"Notify knew it as {email.notify_id}."
+    before = "" if email.notify_id is None else farewell(email.notify_id)
     news = News(person=person, exchange=Exchange(message=before))
     rows = email_rows().filter(pk=email.pk, status=email.status, requested_at=email.requested_at)
     rows = rows.filter(status__in=sorted(SENDABLE_AGAIN))
