@@ -1,4 +1,7 @@
-"""What Notify reports of emails that it has, and when it is asked about each next. Statuses go forward only."""
+"""What Notify reports of emails that it has, and when it is asked about each next. Statuses go forward only.
+
+What is said of a notification is written only to a row that still has it: a person may have had the email sent again.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def end_looks(email: EmailMessage, *, unknown: bool) -> bool:
     """
     if _next_look(email, timezone.now(), unknown=unknown) is not None:
         return False
-    return email_rows().filter(pk=email.pk).to_track().update(due_at=None) == 1
+    return email_rows().filter(pk=email.pk, notify_id=email.notify_id).to_track().update(due_at=None) == 1
 
 
 def record_report(
@@ -66,7 +69,7 @@ def record_report(
     if not is_forward(email.status, status):
         return False
     changes = {"status": status, "due_at": None} if status in FINAL else {"status": status}
-    rows = email_rows().filter(pk=email.pk, status=email.status)
+    rows = email_rows().filter(pk=email.pk, notify_id=email.notify_id, status=email.status)
     return record(email, rows, changes, Kind.REPORT, source, None, news)
 
 
@@ -138,14 +141,17 @@ def _record_reports(
         for email, notification in reports
         if email.pk in moves or email.pk in new_words
     ]
-    _move(moves)
+    _move(moves, {email.notify_id for email, _ in reports if email.pk in moves})
     write(*events)
     signals.announce([(pk, before, after) for pk, (before, after) in moves.items()])
     return events
 
 
-def _move(moves: Mapping[int, tuple[str, Status]]) -> None:
-    """Change all these statuses in one UPDATE, each only if it still is what it was. Raises OutrunError otherwise."""
+def _move(moves: Mapping[int, tuple[str, Status]], notify_ids: Collection[uuid.UUID | None]) -> None:
+    """Change all these statuses in one UPDATE, each only if it still is what it was. Raises OutrunError otherwise.
+
+    ``notify_ids`` are those of the same emails.
+    """
     if not moves:
         return
     as_read, to = defaultdict(list), defaultdict(list)
@@ -157,7 +163,7 @@ def _move(moves: Mapping[int, tuple[str, Status]]) -> None:
     took = (
         email_rows()
         # For the database's choice of an index: MariaDB locks what it looks at
-        .filter(unchanged, pk__in=list(moves))
+        .filter(unchanged, pk__in=list(moves), notify_id__in=notify_ids)
         .update(
             status=Case(*(When(pk__in=pks, then=Value(after)) for after, pks in to.items())),
             status_changed_at=timezone.now(),
@@ -177,7 +183,8 @@ def _look_up_later(emails: Sequence[EmailMessage]) -> None:
     moments = (When(pk__in=pks, then=Value(moment)) for moment, pks in pks_at.items())
     # The default is for its type: PostgreSQL takes a CASE of NULLs alone for text
     due_at = Case(*moments, default=F("due_at"), output_field=DateTimeField())
-    email_rows().filter(pk__in=[email.pk for email in emails]).to_track().update(due_at=due_at)
+    rows = email_rows().filter(pk__in=[email.pk for email in emails])
+    rows.filter(notify_id__in=[email.notify_id for email in emails]).to_track().update(due_at=due_at)
 
 
 # --- Both ---------------------------------------------------------------------------------------------------------

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
+from typing import Any
 
 import pytest
 
-from django_govuk_notify_outbox import claims, delivery, notify, sync, transitions
+from django_govuk_notify_outbox import claims, delivery, notify, reports, sync, tracking, transitions
+from django_govuk_notify_outbox.events import Source
 from django_govuk_notify_outbox.models import EmailMessage
 from django_govuk_notify_outbox.operations import Operation
+from django_govuk_notify_outbox.outcomes import Exchange, Notification
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.statuses import TO_SEND, Status
 from tests.conftest import Clock
-from tests.test_operations import MAILBOX_FULL, bounced_email, go_on, new_email, perform
+from tests.test_operations import MAILBOX_FULL, bounced_email, go_on, new_email, perform, story
 from tests.test_receipts import post, receipt_of, receipts_on
 from tests.test_retrying import posts
 
@@ -114,3 +118,60 @@ def test_what_notify_has_of_the_first_time_is_not_taken_for_the_second_by_a_work
         email.refresh_from_db()
     assert email.notify_id not in (None, first)
     assert posts(sandbox) == 3
+
+
+# --- A look at a notification that an email had -------------------------------------------------------------------
+
+
+def send_again_meanwhile(email: EmailMessage) -> None:
+    """A receipt tells that the email bounced, and somebody has it sent again, which is done when this returns."""
+    before = EmailMessage.objects.get(pk=email.pk)
+    assert before.notify_id is not None
+    bounced = Notification(
+        id=before.notify_id,
+        status="temporary-failure",
+        email_address=before.email_address,
+        template_id=before.template_id,
+        created_at=dt.datetime(2026, 11, 22, tzinfo=dt.UTC),
+    )
+    assert reports.record_report(before, bounced, Exchange(), Source.RECEIPT)
+    assert perform(SEND_AGAIN, email).is_done
+    delivery.deliver(email.pk)
+    email.refresh_from_db()
+    assert email.status == Status.SENT_TO_NOTIFY
+
+
+@pytest.mark.parametrize("age", [120, 6 * 24 * 3600], ids=["young", "old"])
+@pytest.mark.parametrize("asks", ["one by one", "by the page"])
+def test_a_look_at_the_first_time_that_ends_after_the_email_was_sent_again_changes_nothing(
+    clock: Clock, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, asks: str, age: int
+) -> None:
+    email, *others = (new_email(MAILBOX_FULL) for _ in range(4))
+    for each in (email, *others):
+        delivery.deliver(each.pk)
+        clock.move(0.1)
+    clock.move(age)
+    # The look has its answer, and the email of that time in hand, when it stands still
+    name = "record_page" if asks == "by the page" else "record_report"
+    record = getattr(reports, name)
+
+    def late(*args: Any) -> Any:
+        monkeypatch.setattr(reports, name, record)
+        send_again_meanwhile(email)
+        return record(*args)
+
+    monkeypatch.setattr(reports, name, late)
+    if asks == "by the page":
+        sync.run()
+    else:
+        tracking.look_up(email.pk)
+    due_at, second = email.due_at, email.notify_id
+    email.refresh_from_db()
+    assert (email.status, email.notify_id, email.due_at) == (Status.SENT_TO_NOTIFY, second, due_at)
+    assert story(email)[-2:] == ["sent-again", "attempt accepted"]
+    if asks == "by the page":
+        assert {other.status for other in EmailMessage.objects.exclude(pk=email.pk)} == {
+            Status.NOTIFY_TEMPORARY_FAILURE
+        }
+    go_on(email, clock)
+    assert email.status == Status.NOTIFY_TEMPORARY_FAILURE
