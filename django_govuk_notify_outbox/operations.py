@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from django_govuk_notify_outbox import claims, tasks, transitions
+from django_govuk_notify_outbox import claims, conf, tasks, transitions
 from django_govuk_notify_outbox.events import Kind
 from django_govuk_notify_outbox.models import EmailMessage, email_rows
 from django_govuk_notify_outbox.moments import CLOCK_TOLERANCE, seconds_since
@@ -84,6 +84,8 @@ def _sending_again(email: EmailMessage) -> Prospect:
     if _is_under_way(email):
         return _no("An attempt to send it is under way, or has just been. Try again in a minute or two.")
     if email.status in TO_SEND and email.unclear_until is not None:
+        if conf.retry_interval(email.attempts) is None:
+            return _yes("Notify is asked whether it has it. If not, it has failed, and can be sent again then.")
         return _yes("Notify is asked whether it has it. Only if not, it is sent.")
     if email.status in TO_SEND:
         return _yes("It is tried at once instead of waiting.")

@@ -200,10 +200,17 @@ def start_anew(email: EmailMessage, person: str) -> bool:
 
 
 def bring_forward(email: EmailMessage, kind: Kind, person: str) -> bool:
-    """Take an email's next step, as it was read, at once. False: it has changed since."""
+    """Take an email's next step, as it was read, at once. False: it has changed since.
+
+    One that is to be sent again is not stopped any more, and its time begins anew.
+    """
     now = timezone.now()
-    changes = {"due_at": min(email.due_at or now, now)}
+    changes: dict[str, Any] = {"due_at": min(email.due_at or now, now)}
+    if kind == Kind.SENT_AGAIN:
+        # Also where it is overdue: whoever read it while it was stopped, or too late, must not give it up
+        changes = {"due_at": now, "requested_at": now, "is_stopped": False}
     rows = email_rows().filter(pk=email.pk, due_at=email.due_at, attempts=email.attempts, status=email.status)
+    rows = rows.filter(is_stopped=email.is_stopped)
     rows = rows.exclude(status__in=sorted(FINAL))
     return record(email, rows, changes, kind, Source.PERSON, None, News(person=person))
 

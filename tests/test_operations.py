@@ -430,6 +430,101 @@ def test_a_stopped_email_can_be_sent_again(clock: Clock, sandbox: Sandbox) -> No
     assert email.status == Status.SENT_TO_NOTIFY
 
 
+@pytest.mark.parametrize("arrived", [True, False])
+def test_an_unclear_email_that_was_stopped_and_is_sent_again_is_sent_if_notify_does_not_have_it(
+    clock: Clock, sandbox: Sandbox, arrived: bool
+) -> None:
+    sandbox.add_fault(cut=True, accept=arrived)
+    email = new_email()
+    delivery.deliver(email.pk)
+    perform(STOP, email)
+    clock.move(70)
+    assert perform(SEND_AGAIN, email).text == "Notify is asked whether it has it. Only if not, it is sent."
+    assert email.is_stopped is False
+    while email.status in TO_SEND:
+        go_on(email, clock)
+    assert email.status in (Status.SENT_TO_NOTIFY, Status.NOTIFY_DELIVERED)
+    assert posts(sandbox) == (1 if arrived else 2)
+    assert len(sandbox.emails()) == 1
+
+
+def test_an_email_that_was_stopped_and_has_yet_to_be_given_up_can_be_sent_again(
+    make_email: MakeEmail, clock: Clock, sandbox: Sandbox
+) -> None:
+    email = make_email()
+    claim = claims.claim_attempt(email)
+    assert claim is not None
+    email.refresh_from_db()
+    perform(STOP, email)
+    transitions.record_try_later(claim, Exchange())
+    assert perform(SEND_AGAIN, email).text == "It is tried at once instead of waiting."
+    go_on(email, clock)
+    assert email.status == Status.SENT_TO_NOTIFY
+
+
+@pytest.mark.parametrize("unclear", [True, False])
+def test_a_worker_that_read_the_email_before_it_was_sent_again_does_not_give_it_up_after(
+    make_email: MakeEmail, clock: Clock, unclear: bool
+) -> None:
+    email = make_email(Status.RETRYING_SEND_TO_NOTIFY, unclear_until=clock.now if unclear else None, is_stopped=True)
+    clock.move(100)
+    claim = claims.claim_question(email)
+    assert claim is not None
+    email.refresh_from_db()
+    # Stood still for longer than its lease
+    clock.move(100)
+    as_read = EmailMessage.objects.get(pk=email.pk)
+    perform(SEND_AGAIN, email)
+    assert not (transitions.record_given_up(claim, Exchange()) if unclear else transitions.abandon(as_read))
+    email.refresh_from_db()
+    assert (email.status, email.is_stopped) == (Status.RETRYING_SEND_TO_NOTIFY, False)
+
+
+def test_somebody_who_stops_an_email_that_another_has_looked_at_to_send_it_again_is_heeded(
+    make_email: MakeEmail, clock: Clock
+) -> None:
+    email = make_email(Status.RETRYING_SEND_TO_NOTIFY, unclear_until=clock.now)
+    clock.move(100)
+    assert transitions.stop(email, "ann")
+    assert not transitions.bring_forward(email, EmailMessageEvent.Kind.SENT_AGAIN, "ben")
+    email.refresh_from_db()
+    assert email.is_stopped is True
+
+
+@pytest.mark.parametrize("unclear", [True, False])
+def test_an_email_whose_time_is_over_and_that_is_sent_again_before_it_is_given_up_is_sent(
+    clock: Clock, sandbox: Sandbox, settings: Settings, unclear: bool
+) -> None:
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__SEND_TO_NOTIFY_ABANDON_AFTER = 60
+    email = new_email()
+    if unclear:
+        sandbox.add_fault(cut=True)
+        delivery.deliver(email.pk)
+    # Nothing ran meanwhile
+    clock.move(7200)
+    assert perform(SEND_AGAIN, email).is_done
+    sync.run()
+    email.refresh_from_db()
+    assert email.status == Status.SENT_TO_NOTIFY
+
+
+def test_an_unclear_email_without_retries_is_said_to_have_failed_if_it_is_not_at_notify(
+    clock: Clock, sandbox: Sandbox, settings: Settings
+) -> None:
+    settings.DJANGO_GOVUK_NOTIFY_OUTBOX__SEND_TO_NOTIFY_RETRY_INTERVALS = []
+    sandbox.add_fault(cut=True)
+    email = new_email()
+    delivery.deliver(email.pk)
+    clock.move(130)
+    result = perform(SEND_AGAIN, email)
+    assert result.text == "Notify is asked whether it has it. If not, it has failed, and can be sent again then."
+    go_on(email, clock)
+    assert email.status == Status.FAILED_SEND_TO_NOTIFY
+    assert perform(SEND_AGAIN, email).is_done
+    go_on(email, clock)
+    assert email.status == Status.SENT_TO_NOTIFY
+
+
 # --- Traces -------------------------------------------------------------------------------------------------------
 
 
