@@ -5,12 +5,17 @@ Install ``django-govuk-notify-outbox[opentelemetry]``. docs/operating.md has the
 Note [What a span may say]
     Traces are kept in other places, and read by other people, than emails. So a span has numbers, ids, statuses and the
     types of what was raised, and never a message or a traceback: those of a database and of Notify may quote an email.
+
+Note [What a provider may do]
+    OpenTelemetry promises not to raise, and a project's own span processor or sampler may break that. It must not lose
+    what came of an attempt: then the span is lost, and the step goes on without it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -25,6 +30,8 @@ except ImportError:
 else:
     # It follows the project's provider, also if that is set later
     _tracer = trace.get_tracer(__name__.partition(".")[0], __version__)
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 #: None: there is nothing to say.
@@ -42,25 +49,30 @@ class Span:
     def answered(self, answer: Outcome | Found | NoAnswer) -> None:
         """Add what a request to Notify came to. That Notify does not know an email is no error."""
 
+    def failed(self, why: str) -> None:
+        """Mark the step as failed. ``why`` is a type or an HTTP status."""
+
 
 class _Traced(Span):
     def __init__(self, span: trace.Span) -> None:
         self._span = span
 
     def note(self, **attributes: Value) -> None:
-        self._span.set_attributes(_named(attributes))
+        with _unharmed():
+            self._span.set_attributes(_named(attributes))
 
     def answered(self, answer: Outcome | Found | NoAnswer) -> None:
         status = answer.exchange.http_status
         if status is not None:
-            self._span.set_attribute("http.response.status_code", status)
+            with _unharmed():
+                self._span.set_attribute("http.response.status_code", status)
         if not isinstance(answer, Accepted | Found):
             self.failed(answer.exchange.exception if status is None or status < 400 else str(status))
 
     def failed(self, why: str) -> None:
-        """Mark the step as failed. ``why`` is a type or an HTTP status."""
-        self._span.set_attribute("error.type", why)
-        self._span.set_status(trace.StatusCode.ERROR, why)
+        with _unharmed():
+            self._span.set_attribute("error.type", why)
+            self._span.set_status(trace.StatusCode.ERROR, why)
 
 
 _untraced = contextlib.nullcontext(Span())
@@ -113,20 +125,39 @@ def carried(act: Callable[[], None]) -> Callable[[], None]:
 
 @contextlib.contextmanager
 def _open(tracer: trace.Tracer, name: str, kind: trace.SpanKind, attributes: dict[str, Value]) -> Iterator[Span]:
-    with tracer.start_as_current_span(
-        _PREFIX + name,
-        kind=kind,
-        attributes=_named(attributes),
-        # See Note [What a span may say]
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as opened:
-        traced = _Traced(opened)
+    step = Span()
+    with contextlib.ExitStack() as opened:
+        with _unharmed():
+            span = tracer.start_as_current_span(
+                _PREFIX + name,
+                kind=kind,
+                attributes=_named(attributes),
+                # See Note [What a span may say]
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+            step = _Traced(span.__enter__())
+            opened.callback(_close, span)
         try:
-            yield traced
+            yield step
         except BaseException as error:
-            traced.failed(f"{type(error).__module__}.{type(error).__qualname__}")
+            step.failed(f"{type(error).__module__}.{type(error).__qualname__}")
             raise
+
+
+def _close(span: AbstractContextManager[trace.Span]) -> None:
+    with _unharmed():
+        span.__exit__(None, None, None)
+
+
+@contextlib.contextmanager
+def _unharmed() -> Iterator[None]:
+    """See Note [What a provider may do]."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        # Its type alone: see Note [What a span may say]
+        logger.debug("A span is lost: %s", type(error).__qualname__)
 
 
 def _named(attributes: dict[str, Value]) -> dict[str, str | int]:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import _Span as SdkSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pytest_django import Settings
@@ -483,6 +484,61 @@ scope = span.instrumentation_scope
 print(json.dumps([span.name, scope.name, scope.version]))
 """
     assert json.loads(run(script)) == [f"{PREFIX}after", "django_govuk_notify_outbox", __version__]
+
+
+class Failing(SpanProcessor):
+    """What a project may have set up: it fails whenever a span begins, or ends."""
+
+    def __init__(self, *moments: str) -> None:
+        self._moments = moments
+
+    def on_start(self, span: object, parent_context: object = None) -> None:
+        if "start" in self._moments:
+            raise RuntimeError(SECRET)
+
+    def on_end(self, span: object) -> None:
+        if "end" in self._moments:
+            raise RuntimeError(SECRET)
+
+
+@pytest.mark.parametrize("moment", ["start", "end", "attribute", "status"])
+def test_what_fails_in_a_provider_keeps_no_email_from_being_sent_and_followed(
+    clock: Clock,
+    sandbox: Sandbox,
+    spans: Spans,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    moment: str,
+) -> None:
+    def fail(*_args: object) -> None:
+        raise RuntimeError(SECRET)
+
+    spans.provider.add_span_processor(Failing(moment))
+    if moment in ("attribute", "status"):
+        for name in ("set_attribute", "set_attributes") if moment == "attribute" else ("set_status",):
+            monkeypatch.setattr(SdkSpan, name, fail)
+    accepted, unclear, refused = new_email(), new_email(), new_email(personalisation={})
+    tasks.send(accepted.pk)
+    sandbox.add_fault(cut=True, accept=True)
+    tasks.send(unclear.pk)
+    tasks.send(refused.pk)
+    clock.move(70)
+    sync.run()
+    clock.move(5)
+    sync.run()
+    assert list(EmailMessage.objects.order_by("pk").values_list("status", flat=True)) == [
+        Status.NOTIFY_DELIVERED,
+        Status.NOTIFY_DELIVERED,
+        Status.FAILED_SEND_TO_NOTIFY,
+    ]
+    assert len(sandbox.emails()) == 2
+    assert SECRET not in caplog.text
+
+
+def test_what_is_raised_within_a_span_comes_out_of_it_as_it_was_whatever_fails_in_the_provider(spans: Spans) -> None:
+    spans.provider.add_span_processor(Failing("start", "end"))
+    with pytest.raises(KeyError), tracing.span("record"):
+        raise KeyError
 
 
 def run(script: str) -> str:
