@@ -99,7 +99,7 @@ class Recent:
 
 
 def waiting_to_be_sent() -> Backlog:
-    """The emails that Notify has not accepted and that may still be sent, by the time since they were made."""
+    """The emails that Notify has not accepted and that may still be sent, by the time since they were asked for."""
     backlogs = [in_status(status) for status in sorted(TO_SEND)]
     return Backlog(
         number=sum(each.number for each in backlogs),
@@ -109,13 +109,14 @@ def waiting_to_be_sent() -> Backlog:
 
 
 def in_status(status: str) -> Backlog:
-    """The emails in one status, by the time since they were made."""
+    """The emails in one status, by the time since they were made, or since somebody had them sent again.
+
+    Where there are more than ``MOST_COUNTED``, the time is what is found among those that were made first.
+    """
     # A range of one status: with "=", PostgreSQL may read from the oldest email of any status on, past millions
     rows = email_rows().filter(status__gte=status, status__lte=status).order_by("status", "created_at")
-    moments = rows.values_list("created_at", flat=True)
-    oldest = moments.first()
-    number = 0 if oldest is None else moments[:MOST_COUNTED].count()
-    return Backlog(number=number, is_more=number >= MOST_COUNTED, oldest=_ago(oldest))
+    found = rows[:MOST_COUNTED].aggregate(number=Count("pk"), oldest=Min("requested_at"))
+    return Backlog(number=found["number"], is_more=found["number"] >= MOST_COUNTED, oldest=_ago(found["oldest"]))
 
 
 def overdue() -> Overdue:

@@ -25,7 +25,8 @@ _WORDS = {
 class Thresholds:
     """From where on something is a problem. All in seconds."""
 
-    #: An email that Notify has not accepted so long after it was made. By then it has been tried five times.
+    #: An email that Notify has not accepted so long after it was made, or sent again by hand. By then it has been tried
+    #: five times.
     waiting: float = 300
     #: An email that should have been sent or looked up so long ago.
     overdue: float = 300
@@ -133,7 +134,7 @@ def _refusals(recent: Recent) -> list[Refusals]:
 
 def _of_waiting(waiting: Backlog, threshold: float) -> Iterator[Problem]:
     if waiting.oldest is not None and waiting.oldest > threshold:
-        message = f"The oldest email that Notify has not accepted was made {waiting.oldest:.0f} seconds ago."
+        message = f"The oldest email that Notify has not accepted has waited for {waiting.oldest:.0f} seconds."
         yield Problem(id="waiting", message=message)
 
 

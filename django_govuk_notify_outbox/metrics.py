@@ -27,7 +27,10 @@ WINDOW = 300.0
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "up": ("1 if the database answered.", ()),
     "open_emails": ("Emails whose fate is open; counting ends at 10000.", ("status",)),
-    "open_oldest_seconds": ("Seconds since the oldest of these emails was made; 0 if there is none.", ("status",)),
+    "open_oldest_seconds": (
+        "Seconds since the oldest of these emails was made or sent again by hand; 0 if there is none.",
+        ("status",),
+    ),
     "overdue_emails": ("Emails whose next step should have been taken; counting ends at 10000.", ("next_step",)),
     "overdue_oldest_seconds": ("Seconds since the oldest of these should have been taken.", ("next_step",)),
     "sending_held": ("1 while nobody may send, after Notify limited us or did not take our key.", ()),

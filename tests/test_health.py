@@ -22,7 +22,7 @@ from health_check.exceptions import ServiceUnavailable
 from health_check.views import HealthCheckView
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from django_govuk_notify_outbox import delivery, figures, health, holds, sync
+from django_govuk_notify_outbox import delivery, figures, health, holds, operations, sync
 from django_govuk_notify_outbox.events import Cause
 from django_govuk_notify_outbox.health import Thresholds
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent
@@ -82,10 +82,26 @@ def test_an_email_that_notify_does_not_take_for_five_minutes_is_a_problem(clock:
     clock.move(1)
     report = health.report()
     assert [(problem.id, problem.message) for problem in report.problems] == [
-        ("waiting", "The oldest email that Notify has not accepted was made 301 seconds ago.")
+        ("waiting", "The oldest email that Notify has not accepted has waited for 301 seconds.")
     ]
     assert report.as_json()["waiting"] == {"number": 2, "or_more": False, "oldest_seconds": 301.0}
     assert problems(waiting=301) == []
+
+
+def test_an_old_email_waits_from_the_moment_on_at_which_it_was_sent_again(clock: Clock, make_email: MakeEmail) -> None:
+    due_at = clock.now + dt.timedelta(days=2)
+    old, waiting = make_email(Status.FAILED_SEND_TO_NOTIFY), make_email(due_at=due_at)
+    clock.move(24 * 3600)
+    EmailMessage.objects.filter(pk=waiting.pk).update(requested_at=clock.now)
+    clock.move(100)
+    operations.perform(operations.Operation.SEND_AGAIN, [old.pk], person="ann")
+    clock.move(200)
+    report = health.report()
+    assert (report.waiting.number, report.waiting.oldest, report.problems) == (2, 300, [])
+    clock.move(1)
+    assert [problem.message for problem in health.report().problems] == [
+        "The oldest email that Notify has not accepted has waited for 301 seconds."
+    ]
 
 
 def test_emails_that_notify_has_do_not_wait(clock: Clock, make_email: MakeEmail) -> None:
@@ -425,7 +441,7 @@ def test_the_check_of_django_health_check_fails_with_the_problems_and_takes_the_
     assert served() == (
         500,
         {
-            "error": "Unavailable: The oldest email that Notify has not accepted was made 400 seconds ago. "
+            "error": "Unavailable: The oldest email that Notify has not accepted has waited for 400 seconds. "
             "The oldest overdue email has been overdue for 400 seconds. Sync has never worked."
         },
     )
