@@ -58,7 +58,10 @@ def perform(operation: Operation, pks: Iterable[int], *, person: str) -> list[Re
 
     Whatever is done is in the email's history, with the person's name.
     """
-    results = [_perform(operation, pk, person) for pk in dict.fromkeys(pks)]
+    wanted = list(dict.fromkeys(pks))
+    # In one order, whoever acts: in transactions, two people at the same emails would wait for each other in a ring
+    done = {pk: _perform(operation, pk, person) for pk in sorted(wanted)}
+    results = [done[pk] for pk in wanted]
     if operation is Operation.SEND_AGAIN:
         # What is to be asked, sync asks within seconds
         tasks.push_on_commit([result.pk for result in results if result.is_done])

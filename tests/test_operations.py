@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
+import threading
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from django_govuk_notify_outbox import claims, delivery, operations, sync, transitions
@@ -180,6 +183,40 @@ def test_an_email_that_changes_between_the_look_and_the_act_is_left_alone(
     monkeypatch.setattr(operations, "prospect", somebody_is_quicker)
     assert perform(SEND_AGAIN, email) == Result(email.pk, is_done=False, text="It has just changed. Look at it again.")
     assert [event.person for event in email.events.all()] == ["ben"]
+
+
+@pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_two_people_who_act_on_the_same_emails_in_transactions_are_not_each_others_victims(
+    make_email: MakeEmail,
+) -> None:
+    pks = [make_email().pk for _ in range(2)]
+    results: list[list[bool]] = []
+    both_began = threading.Barrier(2)
+
+    def act(person: str, order: list[int]) -> None:
+        def hold_first(execute: Any, sql: str, *args: Any) -> Any:
+            result = execute(sql, *args)
+            if sql.startswith("INSERT") and not both_began.broken:
+                # The first email is locked. The other may be, by the other person
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    both_began.wait(timeout=2)
+            return result
+
+        try:
+            with connection.execute_wrapper(hold_first), transaction.atomic():
+                results.append([each.is_done for each in operations.perform(STOP, order, person=person)])
+        finally:
+            connection.close()
+
+    people = [
+        threading.Thread(target=act, args=(person, order)) for person, order in (("ann", pks), ("ben", pks[::-1]))
+    ]
+    for each in people:
+        each.start()
+    for each in people:
+        each.join()
+    assert sorted(results) == [[False, False], [True, True]]
 
 
 # --- Sending again ------------------------------------------------------------------------------------------------
