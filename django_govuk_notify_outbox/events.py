@@ -14,7 +14,13 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, EmailMessageQuerySet, write_database
+from django_govuk_notify_outbox.models import (
+    MAX_ID_LENGTH,
+    EmailMessage,
+    EmailMessageEvent,
+    EmailMessageQuerySet,
+    write_database,
+)
 from django_govuk_notify_outbox.outcomes import Exchange
 from django_govuk_notify_outbox.statuses import Status
 
@@ -102,7 +108,7 @@ def build(
         message=exchange.message,
         exception=exchange.exception,
         traceback=exchange.traceback,
-        person=news.person,
+        person=news.person[:MAX_ID_LENGTH],
         duration=exchange.duration or None,
     )
 

@@ -185,6 +185,12 @@ def test_an_email_that_changes_between_the_look_and_the_act_is_left_alone(
     assert [event.person for event in email.events.all()] == ["ben"]
 
 
+def test_a_name_that_is_longer_than_its_column_is_cut(make_email: MakeEmail) -> None:
+    email = make_email()
+    assert operations.perform(STOP, [email.pk], person="ann" * 100)[0].is_done
+    assert email.events.get().person == "ann" * 85
+
+
 @pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_two_people_who_act_on_the_same_emails_in_transactions_are_not_each_others_victims(
