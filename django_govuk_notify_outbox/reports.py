@@ -106,14 +106,17 @@ def _paired(
 def _not_in_use(emails: Sequence[EmailMessage]) -> Sequence[EmailMessage]:
     """Those that no other transaction is at, and that no other may be at from now on. The rest stays due.
 
-    On MariaDB and MySQL a row that links to an email holds the email's row until it is committed. If a page waited for
-    one row while it holds others, the caller whose transaction links to several could be the victim of a deadlock.
+    A person who acts on many emails in one transaction, as with ATOMIC_REQUESTS, holds their rows until its commit. So
+    does, on MariaDB and MySQL, a row that links to an email. If a page waited for one row while it holds others,
+    whoever holds several could be the victim of a deadlock.
     """
     features = transaction.get_connection(write_database()).features
-    if not features.has_select_for_update_skip_locked or features.has_select_for_no_key_update:
-        # SQLite has one writer at a time. On PostgreSQL those who link to a row are in nobody's way
+    if not features.has_select_for_update_skip_locked:
+        # SQLite has one writer at a time
         return emails
-    rows = email_rows().filter(pk__in=[email.pk for email in emails]).select_for_update(skip_locked=True)
+    rows = email_rows().filter(pk__in=[email.pk for email in emails])
+    # On PostgreSQL those who only link to a row are in nobody's way
+    rows = rows.select_for_update(skip_locked=True, no_key=features.has_select_for_no_key_update)
     free = set(rows.values_list("pk", flat=True))
     return [email for email in emails if email.pk in free]
 

@@ -191,7 +191,7 @@ def test_a_name_that_is_longer_than_its_column_is_cut(make_email: MakeEmail) -> 
     assert email.events.get().person == "ann" * 85
 
 
-@pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite has one writer at a time")
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_two_people_who_act_on_the_same_emails_in_transactions_are_not_each_others_victims(
     make_email: MakeEmail,
