@@ -140,6 +140,8 @@ def _stopping(email: EmailMessage) -> Prospect:
         return _no("Notify has it, and takes nothing back.")
     if email.is_stopped:
         return _no("It was stopped before.")
+    if _is_under_way(email):
+        return _yes("An attempt to send it is under way, or has just been, and may reach Notify. No other begins.")
     if email.unclear_until is not None:
         return _yes("Notify may have it already, and is asked. If not, it is not sent.")
     return _yes("It is not sent.")

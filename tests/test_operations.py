@@ -417,7 +417,10 @@ def test_a_stop_in_the_middle_of_an_attempt_does_not_lose_its_outcome(make_email
     claim = claims.claim_attempt(email)
     assert claim is not None
     email.refresh_from_db()
-    perform(STOP, email)
+    # The request has yet to be made, and nothing holds it back
+    assert perform(STOP, email).text == (
+        "An attempt to send it is under way, or has just been, and may reach Notify. No other begins."
+    )
     delivery.post(claim)
     email.refresh_from_db()
     assert email.status == Status.SENT_TO_NOTIFY
