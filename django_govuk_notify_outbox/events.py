@@ -81,6 +81,7 @@ class News:
     notify_status: str = ""
     #: Who did it.
     person: str = ""
+    former_notify_id: uuid.UUID | None = None
 
 
 def build(
@@ -108,6 +109,7 @@ def build(
         message=exchange.message,
         exception=exchange.exception,
         traceback=exchange.traceback,
+        former_notify_id=news.former_notify_id,
         person=news.person[:MAX_ID_LENGTH],
         duration=exchange.duration or None,
     )
@@ -118,19 +120,11 @@ def write(*events: EmailMessageEvent) -> None:
     EmailMessageEvent.objects.using(write_database()).bulk_create(events)
 
 
-def farewell(notify_id: uuid.UUID) -> str:
-    """What the history keeps of a notification that an email had before a person had it sent again."""
-    return f"Notify knew it as {notify_id}."
-
-
 def formerly_held(notify_ids: Iterable[uuid.UUID], emails: EmailMessageQuerySet) -> set[uuid.UUID]:
     """Those of the notifications that one of these emails had before a person had it sent again. They are nobody's."""
-    id_in = {farewell(notify_id): notify_id for notify_id in notify_ids}
-    if not id_in:
-        return set()
-    events = EmailMessageEvent.objects.using(write_database()).filter(kind=Kind.SENT_AGAIN, message__in=list(id_in))
-    told = events.filter(email_message__in=emails.values("pk")).values_list("message", flat=True)
-    return {id_in[message] for message in told}
+    events = EmailMessageEvent.objects.using(write_database()).filter(kind=Kind.SENT_AGAIN)
+    told = events.filter(email_message__in=emails.values("pk"), former_notify_id__in=list(notify_ids))
+    return {each for each in told.values_list("former_notify_id", flat=True) if each}
 
 
 def log(event: EmailMessageEvent, notify_id: uuid.UUID | None) -> None:

@@ -264,6 +264,8 @@ class EmailMessageEvent(models.Model):
     message = models.TextField(_("message"), blank=True)
     exception = models.CharField(_("exception"), max_length=255, blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
+    # What Notify knew the email as until a person had it sent again: nobody's any more
+    former_notify_id = models.UUIDField(_("former Notify id"), null=True)
     # Who did it, by the name they log in with
     person = models.CharField(_("person"), max_length=MAX_ID_LENGTH, blank=True)
     # Seconds that the HTTP call took

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_govuk_notify_outbox import cadence, conf, signals
 from django_govuk_notify_outbox.claims import Claim, as_read, begin_attempt, still_ours
 from django_govuk_notify_outbox.durability import committed
-from django_govuk_notify_outbox.events import Kind, News, Outcome, Source, build, farewell, formerly_held, log, write
+from django_govuk_notify_outbox.events import Kind, News, Outcome, Source, build, formerly_held, log, write
 from django_govuk_notify_outbox.models import (
     EmailMessage,
     email_rows,
@@ -192,8 +192,7 @@ def start_anew(email: EmailMessage, person: str) -> bool:
         "notify_id": None,
         "sent_at": None,
     }
-    before = "" if email.notify_id is None else farewell(email.notify_id)
-    news = News(person=person, exchange=Exchange(message=before))
+    news = News(person=person, former_notify_id=email.notify_id)
     rows = email_rows().filter(pk=email.pk, status=email.status, requested_at=email.requested_at)
     rows = rows.filter(status__in=sorted(SENDABLE_AGAIN))
     return record(email, rows, changes, Kind.SENT_AGAIN, Source.PERSON, None, news)

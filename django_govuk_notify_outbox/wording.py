@@ -114,7 +114,8 @@ def _wish(event: EmailMessageEvent) -> str:
         return f"{event.person} had Notify asked about it"
     if event.kind == _Kind.SENT_AGAIN:
         again = event.previous_status != event.status
-        return f"{event.person} had it sent again" if again else f"{event.person} had it tried at once"
+        before = f". Notify knew it as {event.former_notify_id}" if event.former_notify_id else ""
+        return f"{event.person} had it sent again{before}" if again else f"{event.person} had it tried at once"
     if not event.person:
         return "Not sent any more, since it was stopped"
     if event.status in TO_SEND:

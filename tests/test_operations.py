@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
-from django_govuk_notify_outbox import claims, delivery, operations, sync, transitions
+from django_govuk_notify_outbox import claims, delivery, operations, sync, transitions, wording
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent
 from django_govuk_notify_outbox.operations import Operation, Prospect, Result
 from django_govuk_notify_outbox.outcomes import Exchange
@@ -271,7 +271,9 @@ def test_an_email_that_failed_at_notify_is_a_new_email_to_notify(clock: Clock, s
     clock.move(115)
     assert perform(SEND_AGAIN, email).is_done
     assert (email.notify_id, email.sent_at, email.attempt_started_at) == (None, None, None)
-    assert email.events.get(kind="sent-again").message == f"Notify knew it as {first}."
+    event = email.events.get(kind="sent-again")
+    assert event.former_notify_id == first
+    assert wording.describe(event) == f"ann had it sent again. Notify knew it as {first}."
     go_on(email, clock)
     assert email.status == Status.SENT_TO_NOTIFY
     assert sorted(accepted["id"] for accepted in sandbox.emails()) == sorted([str(first), str(email.notify_id)])

@@ -69,6 +69,7 @@ class Migration(migrations.Migration):
                 ('message', models.TextField(blank=True, verbose_name='message')),
                 ('exception', models.CharField(blank=True, max_length=255, verbose_name='exception')),
                 ('traceback', models.TextField(blank=True, verbose_name='traceback')),
+                ('former_notify_id', models.UUIDField(null=True, verbose_name='former Notify id')),
                 ('person', models.CharField(blank=True, max_length=255, verbose_name='person')),
                 ('duration', models.FloatField(null=True, verbose_name='duration')),
                 ('email_message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='django_govuk_notify_outbox.emailmessage', verbose_name='email')),
