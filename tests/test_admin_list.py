@@ -104,6 +104,9 @@ def test_the_filter_lists_the_first_templates_and_says_that_there_are_more(
     # One that is asked for is listed too
     assert choices(template_id="c") == ["All", "a", "b", "c"]
     assert choices(template_id="b") == ["All", "a", "b"]
+    monkeypatch.setattr(admin_filters, "MOST_TEMPLATES", 3)
+    assert choices() == ["All", "a", "b", "c"]
+    assert "By template All a b c" in text_of(html_of(admin_client, LIST))
 
 
 def test_the_templates_are_found_by_one_short_question_each(
