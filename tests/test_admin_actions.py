@@ -155,7 +155,8 @@ def test_of_more_than_a_thousand_emails_the_newest_are_taken(
     newest = ",".join(str(email.pk) for email in emails[:1:-1])
     html = choose(operator, Operation.STOP, emails[0], everything=True).content.decode()
     assert f'<input type="hidden" name="emails" value="{newest}">' in html
-    assert "You chose more than 3 emails. Only the newest 3 are taken. Do it again for the others." in html
+    assert "You chose more than 3 emails. Only the newest 3 are taken." in html
+    assert "Narrow the list down, or do it again for the others." in html
     # Nor by hand
     operator.post(do_url(Operation.STOP), {"emails": ",".join(str(email.pk) for email in emails)})
     assert [email.events.count() for email in emails] == [1, 1, 1, 0, 0]
