@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections, router
 from django.urls import URLResolver, get_resolver
 
 from django_govuk_notify_outbox import conf, tasks, views
-from django_govuk_notify_outbox.models import write_database
+from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, write_database
 
 _HINTS = {
     conf.API_KEY: "Copy the whole key that GOV.UK Notify showed you, and set it from an environment variable.",
@@ -49,6 +49,7 @@ def register() -> None:
     checks.register(check_autocommit)
     checks.register(check_receipts, checks.Tags.urls)
     checks.register(check_schedule_in_database, checks.Tags.database)
+    checks.register(check_character_set, checks.Tags.database)
 
 
 def check_settings(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:
@@ -121,6 +122,29 @@ def check_autocommit(app_configs: AppConfigs, **kwargs: Any) -> list[checks.Chec
         return []
     hint = "Leave AUTOCOMMIT out of its settings. Workers commit before they send, or an email could be sent twice."
     return [checks.Error(f'The database "{database.alias}" has AUTOCOMMIT off.', hint=hint, id=_id("E007"))]
+
+
+def check_character_set(
+    app_configs: AppConfigs, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Report a table of MariaDB's or MySQL's that cannot keep every character, such as one in a subject of Notify's."""
+    alias = write_database()
+    if alias not in (databases or ()) or connections[alias].vendor != "mysql":
+        return []
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name IN (%s, %s)"
+            " AND character_set_name <> 'utf8mb4'",
+            [EmailMessage._meta.db_table, EmailMessageEvent._meta.db_table],  # noqa: SLF001  # a public API of Django's
+        )
+        (number,) = cursor.fetchone()
+    if not number:
+        return []
+    hint = (
+        "Convert the app's tables: ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4. Otherwise an emoji in an email's "
+        "subject keeps the email's row from being written when Notify has accepted it."
+    )
+    return [checks.Warning("The tables of emails are not in utf8mb4.", hint=hint, id=_id("W006"))]
 
 
 def check_receipts(app_configs: AppConfigs, **kwargs: Any) -> list[checks.CheckMessage]:

@@ -19,6 +19,7 @@ from django.urls import include, path
 from pytest_django import Settings
 
 from django_govuk_notify_outbox import checks, conf, views
+from django_govuk_notify_outbox.models import EmailMessage
 from django_govuk_notify_outbox.sandbox import defaults
 from tests.celery_app import app
 
@@ -263,3 +264,25 @@ class TestReceipts:
         with pytest.raises(ImproperlyConfigured, match="RECEIPT_TOKENS must hold texts") as raised_again:
             conf.receipt_tokens()
         assert "my-secret-token" not in str(raised_again.value)
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="only MariaDB and MySQL have character sets for columns")
+@pytest.mark.django_db(transaction=True)
+def test_a_table_that_cannot_keep_every_character_is_reported() -> None:
+    assert checks.check_character_set(None, databases=["default"]) == []
+    table = EmailMessage._meta.db_table
+    change = f"ALTER TABLE {table} MODIFY subject varchar(255) CHARACTER SET %s NOT NULL"
+    with connection.cursor() as cursor:
+        cursor.execute(change % "latin1")
+        try:
+            (found,) = checks.check_character_set(None, databases=["default"])
+        finally:
+            cursor.execute(change % "utf8mb4")
+    assert found.id == "django_govuk_notify_outbox.W006"
+    assert found.hint
+    assert "CONVERT TO CHARACTER SET utf8mb4" in found.hint
+    assert checks.check_character_set(None, databases=["default"]) == []
+
+
+def test_character_sets_are_not_asked_for_where_no_database_is_to_be_checked() -> None:
+    assert checks.check_character_set(None, databases=None) == []
