@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_govuk_notify_outbox import masking, timeline, wording
@@ -47,17 +48,18 @@ class EmailMessageAdmin(OperationsAdmin, TextAdmin, ContentsAdmin):
         "status_tag",
         "recipient",
         "listed_subject",
-        "template",
         "created",
-        "changed",
-        "attempts",
         "next",
         "last_error",
+        # On small screens the table scrolls sideways: what is asked for less often comes last
+        "attempts",
+        "changed",
+        "template",
     )
     list_display_links = ("id", "status_tag")
     list_filter = (StateFilter, "status", TemplateFilter, "created_at")
     search_fields = ("email_address", "reference", "notify_id")
-    search_help_text = _("A whole email address, reference, Notify id or number; not a part of one")
+    search_help_text = _("Type a whole email address, reference, Notify id or email number. A part finds nothing.")
     # See Note [A list without an end] in admin_paging.py
     ordering = ("-created_at", "-id")
     sortable_by = ()
@@ -91,7 +93,7 @@ class EmailMessageAdmin(OperationsAdmin, TextAdmin, ContentsAdmin):
                 "fields": (
                     "notify_id",
                     "attempts",
-                    "is_stopped",
+                    "stopped",
                     "created_at",
                     "requested_at",
                     "attempt_started_at",
@@ -183,6 +185,11 @@ class EmailMessageAdmin(OperationsAdmin, TextAdmin, ContentsAdmin):
         """Everything that happened to the email, in order."""
         context = {"email": email, "entries": timeline.entries(email, sight_of(email))}
         return render_to_string(f"{_PLACE}/timeline.html", context)
+
+    @admin.display(description=_("stopped"))
+    def stopped(self, email: EmailMessage) -> str:
+        """In a word: Django's red cross would mean "no" here, and looks as if something were wrong."""
+        return gettext("Yes") if email.is_stopped else gettext("No")
 
     @admin.display(description=_("at Notify"))
     def at_notify(self, email: EmailMessage) -> SafeString | str:

@@ -144,7 +144,7 @@ def _stopping(email: EmailMessage) -> Prospect:
         return _yes("An attempt to send it is under way, or has just been, and may reach Notify. No other begins.")
     if email.unclear_until is not None:
         return _yes("Notify may have it already, and is asked. If not, it is not sent.")
-    return _yes("It is not sent.")
+    return _yes("It will not be sent.")
 
 
 # --- All ----------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ CASES = {
     ),
     Operation.STOP: (
         Status.SENDING_TO_NOTIFY,
-        "It is not sent.",
+        "It will not be sent.",
         Status.SENT_TO_NOTIFY,
         "Notify has it, and takes nothing back.",
     ),
@@ -137,9 +137,9 @@ def test_the_page_of_an_email_says_what_cannot_be_done_and_why(operator: Client,
     email = make_email(Status.NOTIFY_DELIVERED)
     told = page(operator, email)
     assert (
-        "What you can do: Send again: not now. It was delivered. "
-        "Check status now: not now. What became of it is known. "
-        "Stop trying: not now. Notify has it, and takes nothing back."
+        "What you can do: Send again: not possible. It was delivered. "
+        "Check status now: not possible. What became of it is known. "
+        "Stop trying: not possible. Notify has it, and takes nothing back."
     ) in told
     confirmation = html_of(operator, do_url(Operation.STOP), emails=str(email.pk), one="1")
     assert "Nothing can be done." in confirmation
@@ -168,7 +168,7 @@ def test_a_thousand_emails_at_a_time_is_no_more_than_django_takes(operator: Clie
     numbers = [*range(10**9, 10**9 + 999), email.pk]
     response = operator.post(do_url(Operation.STOP), {"emails": ",".join(map(str, numbers))}, follow=True)
     assert messages_of(response) == [
-        "Stop trying: 1 email: It is not sent.",
+        "Stop trying: 1 email: It will not be sent.",
         "Stop trying: skipped 999 emails: There is no such email.",
     ]
 

@@ -63,7 +63,7 @@ def test_of_an_email_that_notify_does_not_have_its_template_is_filled_in(
 def test_what_notify_answers_instead_is_said_plainly(support: Client, sandbox: Sandbox, make_email: MakeEmail) -> None:
     unknown = make_email(Status.NOTIFY_DELIVERED)
     told = text_of(html_of(support, url_of(unknown, "text")))
-    assert "Notify did not show it Notify does not have it any more: it deletes emails after some days" in told
+    assert "Notify did not show it Notify does not have it any more. It deletes emails after 7 days" in told
     assert "HTTP 404 NoResultFound: No result found" in told
     incomplete = make_email(personalisation={})
     told = text_of(html_of(support, url_of(incomplete, "text")))

@@ -74,7 +74,7 @@ def test_the_confirmation_is_whole_in_every_theme(theme: str, name: str) -> None
     html = pages(theme)[name]
     told = text_of(html)
     number = "1 email" if name == "confirmation" else "3 emails"
-    for part in (f"Stop trying: {number}", f"What will happen {number}: It is not sent.", "No, go back"):
+    for part in (f"Stop trying: {number}", f"What will happen {number}: It will not be sent.", "No, go back"):
         assert part in told
     assert 'name="csrfmiddlewaretoken"' in html
     assert "django_govuk_notify_outbox/admin.css" in html
@@ -82,7 +82,7 @@ def test_the_confirmation_is_whole_in_every_theme(theme: str, name: str) -> None
 
 
 def test_what_was_done_is_told_in_every_theme(theme: str) -> None:
-    assert "Stop trying: 3 emails: It is not sent." in text_of(pages(theme)["done"])
+    assert "Stop trying: 3 emails: It will not be sent." in text_of(pages(theme)["done"])
 
 
 def test_the_text_of_an_email_is_whole_in_every_theme(theme: str) -> None:

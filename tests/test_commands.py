@@ -443,7 +443,7 @@ def test_what_is_sent_again_is_handed_to_workers(make_email: MakeEmail) -> None:
 
 def test_an_email_that_is_stopped_is_not_sent(clock: Clock, sandbox: Sandbox, make_email: MakeEmail) -> None:
     email = make_email()
-    assert ran("stop", email.pk, "--by", "Amala") == (0, [f"Email {email.pk}: It is not sent."])
+    assert ran("stop", email.pk, "--by", "Amala") == (0, [f"Email {email.pk}: It will not be sent."])
     sync.run()
     assert sandbox.requests() == []
     assert told("show", email.pk)["events"][0]["text"] == "Amala stopped it, so it is not sent."

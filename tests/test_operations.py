@@ -84,7 +84,7 @@ YES = {
         Status.NOTIFY_TECHNICAL_FAILURE: "It is sent again, with all its retries. To Notify it is a new email.",
     },
     CHECK: dict.fromkeys(TO_TRACK, "Notify is asked what became of it, within seconds."),
-    STOP: dict.fromkeys(TO_SEND, "It is not sent."),
+    STOP: dict.fromkeys(TO_SEND, "It will not be sent."),
 }
 NO = {
     SEND_AGAIN: {
@@ -162,7 +162,7 @@ def test_of_many_each_is_acted_on_once_and_the_rest_is_told(make_email: MakeEmai
     waiting, delivered = make_email(), make_email(Status.NOTIFY_DELIVERED)
     gone = delivered.pk + 1
     assert operations.perform(STOP, [waiting.pk, delivered.pk, gone, waiting.pk], person="ann") == [
-        Result(waiting.pk, is_done=True, text="It is not sent."),
+        Result(waiting.pk, is_done=True, text="It will not be sent."),
         Result(delivered.pk, is_done=False, text="Notify has it, and takes nothing back."),
         Result(gone, is_done=False, text="There is no such email."),
     ]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
-import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from notifications_python_client import NotificationsAPIClient
@@ -18,10 +15,10 @@ from notifications_python_client.errors import HTTPError
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
 from django_govuk_notify_outbox.sandbox.process import running_sandbox
-from tests.needs import need
+from tests.browsers import NARROW, WIDE, Open, chromium, sticks_out, violations, watched
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
@@ -34,14 +31,6 @@ TEMPLATE = {
     "[Manage it](https://www.example.gov.uk/permits)",
 }
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(1)"><iframe src="javascript:alert(1)"></iframe>'
-CHROMIUM = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-PATIENCE = 20_000.0
-WIDE, NARROW = {"width": 1200, "height": 900}, {"width": 320, "height": 640}
-
-Open = Callable[..., "Page"]
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +46,8 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 # For this module alone: while it is there, Django takes the thread for one that must not use the database.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, as the machine has it."""
-    need(importlib.util.find_spec("playwright"), "the package playwright")
-    need(importlib.util.find_spec("axe_playwright_python"), "the package axe-playwright-python")
-    from playwright.sync_api import sync_playwright
-
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    need(executable, "the program chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM.split())
-        yield chromium
-        chromium.close()
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture
@@ -75,29 +55,9 @@ def open_page(browser: Browser, mailbox: Sandbox) -> Iterator[Open]:
     """Opens pages of an empty sandbox. In the end: no page had an error, asked elsewhere or ran what it was given."""
     mailbox.reset()
     mailbox.set_timing(sending_after=0, final_after=3600)
-    contexts: list[BrowserContext] = []
-    trouble: list[str] = []
-
-    def open_one(path: str = "/", **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": WIDE, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        # The browser also tells of a form that came back with its mistakes
-        page.on("console", lambda told: None if "status of 400" in told.text else trouble.append(told.text))
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: trouble.append(request.url) if _is_foreign(request.url) else None)
-        page.goto(mailbox.base_url + path)
-        return page
-
-    def _is_foreign(url: str) -> bool:
-        return not url.startswith((mailbox.base_url, "data:", "about:"))
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    # The browser also tells of a form that came back with its mistakes
+    with watched(browser, mailbox.base_url, expected="status of 400") as open_one:
+        yield open_one
 
 
 @pytest.fixture
@@ -369,7 +329,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(
         scanned.append(page.title())
         page.screenshot(path=tmp_path / f"{len(scanned)}.png", full_page=True)
         assert violations(page, without) == []
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert not sticks_out(page)
 
     look = {"color_scheme": scheme, "viewport": viewport, "reduced_motion": "reduce"}
     scan(open_page("/", **look))
@@ -406,14 +366,3 @@ def test_axe_finds_nothing_and_nothing_sticks_out(
 
     assert len(scanned) == 9
     assert scanned[0] == scanned[1] == "Mailbox – Notify sandbox"
-
-
-def violations(page: Page, without: str | None) -> list[str]:
-    """What axe finds wrong with the page, of all its rules, or all but one."""
-    package = importlib.util.find_spec("axe_playwright_python")
-    assert package is not None
-    assert package.origin is not None
-    page.evaluate((Path(package.origin).parent / "axe.min.js").read_text())
-    rules = {without: {"enabled": False}} if without else {}
-    found = page.evaluate("(rules) => axe.run({rules}).then(({violations}) => violations)", rules)
-    return [re.sub(r"\s+", " ", f"{rule['id']}: {node['html'][:200]}") for rule in found for node in rule["nodes"]]
