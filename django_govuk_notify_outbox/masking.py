@@ -6,6 +6,7 @@ Everything that shows emails to people shows them through a ``Sight``, so that t
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ _QUOTES_NOTHING = "Missing personalisation: "
 _BETWEEN = "; "
 
 _LONGEST_TEXT = 2000
+
+# What may come after it is somebody's text: people type their names and numbers into the field too
+_LABEL = re.compile(r"[A-Za-z]{2,12}")
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ def masked(email_address: str) -> str:
     if not local:
         # Not an address
         return f"{domain[:1]}•••"
-    _, _, label = domain.rpartition(".")
-    return f"{local[:1]}•••@{domain[:1]}•••" + (f".{label}" if label != domain else "")
+    _, dot, label = domain.rpartition(".")
+    return f"{local[:1]}•••@{domain[:1]}•••" + (f".{label}" if dot and _LABEL.fullmatch(label) else "")
 
 
 def _shortened(value: Any) -> Any:

@@ -192,6 +192,12 @@ def test_what_notify_answered_is_hidden_where_it_may_quote_the_email(
         ("Amala Iyer", "A•••"),
         ("@example.com", "e•••"),
         ("amala@", "a•••@•••"),
+        ("amala@example.com Siân Jones", "a•••@e•••"),
+        ("amala@example.com, 07700 900123", "a•••@e•••"),
+        ("amala@example.com\nSiân", "a•••@e•••"),
+        ("Amala <amala@example.com>", "A•••@e•••"),
+        ("amala@[192.0.2.17]", "a•••@[•••"),
+        ("amala@example.", "a•••@e•••"),
         ("", "•••"),
     ],
 )
