@@ -99,7 +99,6 @@ def _as_json(email: EmailMessage, sight: Sight, story: Sequence[Entry]) -> dict[
         "recipient": sight.recipient(email),
         "template_id": email.template_id,
         "reference": email.reference,
-        "email_reply_to_id": email.email_reply_to_id,
         "notify_id": str(email.notify_id) if email.notify_id else None,
         "attempts": email.attempts,
         "stopped": email.is_stopped,
@@ -114,6 +113,7 @@ def _as_json(email: EmailMessage, sight: Sight, story: Sequence[Entry]) -> dict[
     }
     if sight.contents:
         told |= {
+            "email_reply_to_id": email.email_reply_to_id,
             "subject": email.subject,
             "personalisation": email.personalisation,
             "one_click_unsubscribe_url": email.one_click_unsubscribe_url,
