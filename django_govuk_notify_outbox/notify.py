@@ -153,7 +153,8 @@ def _text(ask: Callable[[NotificationsAPIClient], Any]) -> Text | NoAnswer:
         client = this_threads_client()
         with quiet():
             body = ask(client)
-        subject, text = str(body["subject"]), str(body["body"])
+        # Half a surrogate pair could not be in any page
+        subject, text = (str(body[part]).encode(errors="replace").decode() for part in ("subject", "body"))
     except FAILURES as error:
         return NoAnswer(_exchange(error, started))
     return Text(Exchange(http_status=last_status(), duration=time.monotonic() - started), subject, text)

@@ -420,6 +420,13 @@ def test_an_email_can_be_previewed_without_being_sent(sandbox: Sandbox) -> None:
     assert sandbox.emails() == []
 
 
+def test_half_a_surrogate_pair_in_an_email_does_not_keep_it_from_being_shown(sandbox: Sandbox) -> None:
+    sandbox.add_fault(on="GET", status=200, body={"subject": "half \ud800", "body": "\udfff" + "x" * 30_000})
+    text = notify.text_of(uuid.uuid4())
+    assert isinstance(text, Text)
+    assert (text.subject, text.body) == ("half ?", "?" + "x" * 30_000)
+
+
 def test_what_notify_says_instead_of_a_preview_is_no_answer(sandbox: Sandbox) -> None:
     refused = notify.preview(defaults.TEMPLATE_ID, None)
     assert isinstance(refused, NoAnswer)
