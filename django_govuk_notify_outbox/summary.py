@@ -206,7 +206,8 @@ def _errors(now: dt.datetime, seconds: float) -> Errors:
         since, is_whole = max(since, first), first <= since
     is_error = Q(outcome__in=_ERRORS) | Q(kind=Kind.ABANDONED)
     groups = (
-        read.filter(is_error, created_at__gte=since)
+        # Other kinds are of a newer version, which is at work too or was
+        read.filter(is_error, kind__in=Kind.values, created_at__gte=since)
         .values("kind", "outcome", "http_status", "error_type", "exception")
         .annotate(number=Count("pk"), newest_at=Max("created_at"))
         .order_by("-number", "-newest_at")[:MOST_ERRORS]

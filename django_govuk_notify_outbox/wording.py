@@ -42,18 +42,24 @@ _WISHES = {_Kind.SENT_AGAIN, _Kind.CHECKED, _Kind.STOPPED}
 
 def describe(event: EmailMessageEvent, *, reason: str | None = None) -> str:
     """One sentence that says what the event was, and the reason, which is its message unless another is given."""
-    if event.kind == _Kind.ATTEMPT:
-        said = f"Attempt {event.attempt}: {_ATTEMPTS[_Outcome(event.outcome)]}"
-    elif event.kind == _Kind.QUESTION:
-        said = _QUESTIONS[_Outcome(event.outcome)]
-    elif event.kind == _Kind.REPORT:
-        said = _report(event)
-    elif event.kind in _WISHES:
-        said = _wish(event)
-    else:
-        said = "Abandoned: it was not sent in time"
+    try:
+        said = _said(event)
+    except (KeyError, ValueError):
+        # A newer version wrote it, while both are at work or before somebody went back to this one
+        said = "Something that this version does not know"
     reason = (event.message if reason is None else reason).rstrip(".")
     return f"{said}. {reason}." if reason else f"{said}."
+
+
+def _said(event: EmailMessageEvent) -> str:
+    kind = _Kind(event.kind)
+    if kind == _Kind.ATTEMPT:
+        return f"Attempt {event.attempt}: {_ATTEMPTS[_Outcome(event.outcome)]}"
+    if kind == _Kind.QUESTION:
+        return _QUESTIONS[_Outcome(event.outcome)]
+    if kind == _Kind.REPORT:
+        return _report(event)
+    return _wish(event) if kind in _WISHES else "Abandoned: it was not sent in time"
 
 
 def next_step(email: EmailMessage) -> str:

@@ -220,6 +220,12 @@ def test_only_the_newest_events_are_read_and_it_is_told_how_far_they_reach(
     assert (errors.since, errors.is_whole) == (clock.now - seconds(WEEK), True)
 
 
+def test_errors_that_a_newer_version_wrote_are_left_out(make_email: MakeEmail) -> None:
+    make_event(make_email(), outcome=Outcome.REFUSED, http_status=400)
+    EmailMessageEvent.objects.update(kind="novel")
+    assert summary.report().errors.most_common == []
+
+
 def test_no_more_than_the_most_common_errors_are_told(clock: Clock, make_email: MakeEmail) -> None:
     email = make_email()
     for status in range(500, 512):

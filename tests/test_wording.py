@@ -108,3 +108,22 @@ def test_overdue_is_what_should_have_been_done_by_now() -> None:
     assert wording.is_overdue(EmailMessage(due_at=now))
     assert not wording.is_overdue(EmailMessage(due_at=now + dt.timedelta(minutes=1)))
     assert not wording.is_overdue(EmailMessage(due_at=None))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "novel"},
+        {"kind": "attempt", "outcome": "novel"},
+        {"kind": "question", "outcome": "novel"},
+        {"kind": "report", "status": "novel"},
+        {"kind": "report", "status": "novel", "outcome": "found"},
+        {"kind": "report", "status": "sent-to-notify"},
+    ],
+    ids=str,
+)
+def test_what_a_newer_version_wrote_is_not_taken_for_something_else(values: dict[str, str]) -> None:
+    event = EmailMessageEvent(**{"status": "sending-to-notify", "previous_status": "retrying-send-to-notify"} | values)
+    assert wording.describe(event) == "Something that this version does not know."
+    event.message = "Notify said so"
+    assert wording.describe(event) == "Something that this version does not know. Notify said so."
