@@ -10,6 +10,8 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from django.core.exceptions import ImproperlyConfigured
+
 from django_govuk_notify_outbox import claims, conf, tasks, transitions
 from django_govuk_notify_outbox.events import Kind
 from django_govuk_notify_outbox.models import EmailMessage, email_rows
@@ -50,7 +52,11 @@ class Result:
 
 def prospect(operation: Operation, email: EmailMessage) -> Prospect:
     """What the operation would do to the email as it is now. It reads and changes nothing."""
-    return _PROSPECTS[operation](email)
+    try:
+        return _PROSPECTS[operation](email)
+    except ImproperlyConfigured as error:
+        # It names the setting alone. Whoever looks why nothing goes out is not to be kept from it by that
+        return _no(str(error))
 
 
 def perform(operation: Operation, pks: Iterable[int], *, person: str) -> list[Result]:

@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from django_govuk_notify_outbox import admin_actions, delivery
 from django_govuk_notify_outbox.admin import EmailMessageAdmin
@@ -239,3 +240,24 @@ def test_a_long_name_of_a_person_is_cut_to_what_is_stored(make_email: MakeEmail)
         patch.setattr(User, "get_username", lambda self: name(self) * 2)
         operator.post(do_url(Operation.STOP), {"emails": email.pk})
     assert email.events.get().person == "x" * 255
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "problem"),
+    [
+        ("TIMEOUT", -1, "TIMEOUT must be a number of seconds above 0."),
+        ("SEND_TO_NOTIFY_RETRY_INTERVALS", 7, "SEND_TO_NOTIFY_RETRY_INTERVALS must be a list of seconds."),
+    ],
+)
+def test_a_wrong_setting_is_told_on_the_pages_that_it_keeps_from_acting(
+    operator: Client, make_email: MakeEmail, settings: Settings, setting: str, value: object, problem: str
+) -> None:
+    problem = f"DJANGO_GOVUK_NOTIFY_OUTBOX__{problem}"
+    setattr(settings, f"DJANGO_GOVUK_NOTIFY_OUTBOX__{setting}", value)
+    began = timezone.now() - LATER
+    email = make_email(Status.RETRYING_SEND_TO_NOTIFY, attempt_started_at=began, unclear_until=began)
+    assert f"Send again: not now. {problem}" in page(operator, email)
+    assert f"Skipped: {problem}" in text_of(html_of(operator, do_url(Operation.SEND_AGAIN), emails=str(email.pk)))
+    response = operator.post(do_url(Operation.SEND_AGAIN), {"emails": email.pk}, follow=True)
+    assert messages_of(response) == [f"Send again: skipped 1 email: {problem}"]
+    assert email.events.count() == 0
