@@ -128,8 +128,7 @@ class OperationsAdmin(_Admin):
         pks = _pks((request.POST if is_post else request.GET).get("emails", ""))
         if not is_post:
             return self.confirmation(request, wish, pks)
-        # A project's own admin may show somebody only some of the emails
-        known = set(self.get_queryset(request).filter(pk__in=pks).values_list("pk", flat=True))
+        known = self._seen(request, pks)
         person = request.user.get_username()[:MAX_ID_LENGTH]
         results = operations.perform(wish, [pk for pk in pks if pk in known], person=person)
         results += [Result(pk, is_done=False, text="There is no such email.") for pk in pks if pk not in known]
@@ -140,7 +139,7 @@ class OperationsAdmin(_Admin):
         self, request: HttpRequest, operation: Operation, pks: Sequence[int], *, is_cut_short: bool = False
     ) -> HttpResponse:
         """The page that says what would happen to the emails, and changes nothing."""
-        emails: dict[int, EmailMessage] = self._rows(request).in_bulk(pks)
+        emails = self._seen(request, pks)
         prospects = {pk: operations.prospect(operation, emails[pk]) for pk in pks if pk in emails}
         acts = [pk for pk, each in prospects.items() if each.will_act]
         context = {
@@ -165,6 +164,11 @@ class OperationsAdmin(_Admin):
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/django_govuk_notify_outbox/emailmessage/confirmation.html", context)
+
+    def _seen(self, request: HttpRequest, pks: Sequence[int]) -> dict[int, EmailMessage]:
+        """Those of the emails that the person may see: a project's own admin may show somebody only some of them."""
+        found: dict[int, EmailMessage] = self._rows(request).in_bulk(pks)
+        return {pk: email for pk, email in found.items() if self.has_view_permission(request, email)}
 
     def _rows(self, request: HttpRequest) -> EmailMessageQuerySet:
         rows = self.get_queryset(request)

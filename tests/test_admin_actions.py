@@ -221,6 +221,23 @@ def test_only_emails_that_a_projects_own_admin_shows_can_be_acted_on(
     assert (mine.events.count(), other.events.count()) == (1, 0)
 
 
+def test_an_email_that_somebody_may_not_look_at_cannot_be_acted_on(
+    operator: Client, make_email: MakeEmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = make_email(reference="mine"), make_email()
+    may_view = EmailMessageAdmin.has_view_permission
+    monkeypatch.setattr(
+        EmailMessageAdmin,
+        "has_view_permission",
+        lambda self, request, obj=None: may_view(self, request, obj) and (obj is None or obj.reference == "mine"),
+    )
+    assert operator.get(url_of(other)).status_code == 403
+    html = html_of(operator, do_url(Operation.STOP), emails=f"{mine.pk},{other.pk}")
+    assert (url_of(mine) in html, url_of(other) in html) == (True, False)
+    operator.post(do_url(Operation.STOP), {"emails": f"{mine.pk},{other.pk}"})
+    assert (mine.events.count(), other.events.count()) == (1, 0)
+
+
 def test_there_are_no_other_operations(operator: Client, make_email: MakeEmail) -> None:
     email = make_email()
     url = do_url(Operation.STOP).replace("/stop/", "/delete/")
