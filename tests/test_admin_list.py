@@ -75,6 +75,7 @@ def test_what_the_list_cannot_be_narrowed_down_by_is_said_to_be_wrong(
     make_email()
     for query in ("state=lost", "state=", "template_id=%00"):
         assert admin_client.get(f"{LIST}?{query}").headers["Location"] == f"{LIST}?e=1"
+    assert admin_client.get(f"{LIST}?status__exact=%00").status_code == 400
 
 
 def test_the_list_narrows_down_by_template(admin_client: Client, make_email: MakeEmail) -> None:
