@@ -85,7 +85,7 @@ def test_what_is_chosen_in_the_list_is_confirmed_then_done_then_reported(
     assert set(EmailMessageEvent.objects.values_list("email_message_id", "person")) == {
         (email.pk, "olu") for email in done
     }
-    entries = LogEntry.objects.order_by("object_id")
+    entries = LogEntry.objects.order_by("pk")
     assert [(int(each.object_id or 0), each.change_message) for each in entries] == [
         (email.pk, f"{NAMES[operation]}: {does}") for email in done
     ]
