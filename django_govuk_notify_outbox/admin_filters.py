@@ -12,7 +12,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from django_govuk_notify_outbox import states
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageQuerySet
+from django_govuk_notify_outbox.states import Part
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -32,6 +34,15 @@ STATES: dict[str, tuple[_StrOrPromise, Callable[[EmailMessageQuerySet], EmailMes
     "failed-before-notify": (_("Failed before Notify"), EmailMessageQuerySet.failed_before_notify),
     "failed-at-notify": (_("Failed at Notify"), EmailMessageQuerySet.failed_at_notify),
     "overdue": (_("Overdue"), EmailMessageQuerySet.overdue),
+}
+
+
+#: The states that no single index has in the order of the list.
+PARTS: dict[str, Callable[[], list[Part]]] = {
+    "needs-attention": states.parts_that_need_attention,
+    "on-its-way": states.parts_on_its_way,
+    "failed-at-notify": states.parts_failed_at_notify,
+    "overdue": states.parts_overdue,
 }
 
 

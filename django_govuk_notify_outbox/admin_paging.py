@@ -17,6 +17,7 @@ from django.http import HttpRequest
 from django.utils.formats import number_format
 
 from django_govuk_notify_outbox.admin_contents import seen_by
+from django_govuk_notify_outbox.admin_filters import PARTS, StateFilter
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, EmailMessageQuerySet
 
 if TYPE_CHECKING:
@@ -58,9 +59,13 @@ class EmailList(ChangeList):
         return list(ORDER)
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
-        """The emails without what may be megabytes each."""
+        """The emails without what may be megabytes each; of a state that no index has in order, the first."""
         rows = super().get_queryset(request, *args, **kwargs)
-        return rows.without_contents() if isinstance(rows, EmailMessageQuerySet) else rows
+        if not isinstance(rows, EmailMessageQuerySet):
+            return rows
+        rows = rows.without_contents()
+        parts = PARTS.get(self.params.get(StateFilter.parameter_name, ""))
+        return rows if parts is None else rows.first_of(parts(), MOST + 1)
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the rows of the page, and the newest error of each."""

@@ -10,6 +10,9 @@ from django_govuk_notify_outbox.masking import HIDDEN, Sight
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent
 from django_govuk_notify_outbox.moments import aware
 
+#: Of an email to which very much happened, as many events are told from its beginning, and from its end.
+FIRST, NEWEST = 50, 450
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -24,18 +27,32 @@ class Entry:
     #: What Notify answered; blank where it said nothing.
     answer: str
     traceback: str
+    #: How many events between this one and the one before are not told.
+    left_out: int = 0
 
 
 def entries(email: EmailMessage, sight: Sight) -> list[Entry]:
-    """What happened to the email, the first thing first."""
+    """What happened to the email, the first thing first; of very much, the beginning and the end."""
     found, before = [], email.created_at
-    for event in email.events.all():
-        found.append(_entry(event, sight, before))
+    events, left_out = _told(email)
+    for position, event in enumerate(events):
+        found.append(_entry(event, sight, before, left_out if position == FIRST else 0))
         before = event.created_at
     return found
 
 
-def _entry(event: EmailMessageEvent, sight: Sight, before: dt.datetime) -> Entry:
+def _told(email: EmailMessage) -> tuple[list[EmailMessageEvent], int]:
+    """The events that are told, and how many are left out after the first ``FIRST``."""
+    events = email.events.order_by("pk")
+    newest = list(events.reverse()[:NEWEST])[::-1]
+    if len(newest) < NEWEST:
+        return newest, 0
+    older = events.filter(pk__lt=newest[0].pk)
+    first = list(older[:FIRST])
+    return [*first, *newest], older.count() - len(first)
+
+
+def _entry(event: EmailMessageEvent, sight: Sight, before: dt.datetime, left_out: int) -> Entry:
     # On a clock that jumps, or of another host, it may have been before
     seconds = max((aware(event.created_at) - aware(before)).total_seconds(), 0.0)
     return Entry(
@@ -45,4 +62,5 @@ def _entry(event: EmailMessageEvent, sight: Sight, before: dt.datetime) -> Entry
         mood=wording.mood_of_event(event),
         answer=sight.message(event),
         traceback=event.traceback if sight.contents or not event.traceback else HIDDEN,
+        left_out=left_out,
     )

@@ -273,7 +273,7 @@ def test_a_wrong_setting_is_told_on_the_pages_that_it_keeps_from_acting(
     setattr(settings, f"DJANGO_GOVUK_NOTIFY_OUTBOX__{setting}", value)
     began = timezone.now() - LATER
     email = make_email(Status.RETRYING_SEND_TO_NOTIFY, attempt_started_at=began, unclear_until=began)
-    assert f"Send again: not now. {problem}" in page(operator, email)
+    assert f"Send again: not possible. {problem}" in page(operator, email)
     assert f"Skipped: {problem}" in text_of(html_of(operator, do_url(Operation.SEND_AGAIN), emails=str(email.pk)))
     response = operator.post(do_url(Operation.SEND_AGAIN), {"emails": email.pk}, follow=True)
     assert messages_of(response) == [f"Send again: skipped 1 email: {problem}"]

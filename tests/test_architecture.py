@@ -37,8 +37,8 @@ LAYERS = (
     "sync",
     "tasks",
     "validation checks operations admin_summary",
-    "admin_contents",
-    "admin_paging admin_filters admin_actions admin_text admin_linked",
+    "admin_contents admin_filters",
+    "admin_paging admin_actions admin_text admin_linked",
     "utils admin apps",
 )
 

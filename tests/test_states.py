@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from freezegun import freeze_time
 
+from django_govuk_notify_outbox.admin_filters import PARTS, STATES
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageQuerySet
 from django_govuk_notify_outbox.states import FAILED_LATELY, TOO_LATE
 from django_govuk_notify_outbox.statuses import Status
@@ -92,3 +93,30 @@ def test_these_questions_can_be_combined_with_others(make_email: MakeEmail) -> N
     make_email(Status.NOTIFY_DELIVERED)
     assert [email.pk for email in EmailMessage.objects.delivered().with_address("a@example.com")] == [mine.pk]
     assert [email.pk for email in EmailMessage.objects.with_address("a@example.com").delivered()] == [mine.pk]
+
+
+@pytest.mark.parametrize("state", sorted(PARTS))
+def test_the_parts_of_a_state_are_the_whole_of_it(make_email: MakeEmail, state: str) -> None:
+    now = timezone.now()
+    for status in Status:
+        for created_at in (now, now - FAILED_LATELY, now - FAILED_LATELY - SECOND):
+            for due_at in (None, now, now - TOO_LATE, now - TOO_LATE - SECOND, now + SECOND):
+                make_email(status, created_at=created_at, due_at=due_at)
+                make_email(status, created_at=created_at, due_at=due_at, is_stopped=True)
+    _words, narrow = STATES[state]
+    whole = narrow(EmailMessage.objects.all())
+    assert whole.exists()
+    assert set(EmailMessage.objects.first_of(PARTS[state](), 1_000)) == set(whole)
+    assert set(whole.first_of(PARTS[state](), 1_000)) == set(whole)
+
+
+def test_of_each_part_the_first_are_found_and_no_more(make_email: MakeEmail) -> None:
+    now = timezone.now()
+    emails = {
+        status: [make_email(status, created_at=now - number * SECOND, due_at=None) for number in range(3)]
+        for status in sorted(AT_NOTIFY)
+    }
+    found = EmailMessage.objects.first_of(PARTS["failed-at-notify"](), 2)
+    assert set(found) == {email for some in emails.values() for email in some[:2]}
+    overdue = [make_email(due_at=now - number * SECOND) for number in range(3)]
+    assert set(EmailMessage.objects.first_of(PARTS["overdue"](), 2)) == set(overdue[1:])

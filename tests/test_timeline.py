@@ -69,3 +69,26 @@ def test_an_email_that_may_have_arrived_twice_is_worrying_though_it_was_delivere
     add(email, timezone.now(), Outcome.ACCEPTED)
     add(email, timezone.now(), Outcome.ACCEPTED_AGAIN)
     assert [entry.mood for entry in timeline.entries(email, EVERYTHING)] == ["good", "worrying"]
+
+
+@pytest.mark.parametrize(("number", "left_out"), [(499, 0), (500, 0), (501, 1), (520, 20)])
+def test_of_very_much_the_beginning_and_the_end_are_told_and_how_much_is_left_out(
+    make_email: MakeEmail, number: int, left_out: int
+) -> None:
+    email = make_email()
+    happened = EmailMessageEvent(
+        email_message=email, kind=Kind.ATTEMPT, source=Source.SENDING, outcome=Outcome.LIMITED, status=email.status
+    )
+    EmailMessageEvent.objects.bulk_create(
+        [EmailMessageEvent(**{**_values(happened), "attempt": attempt}) for attempt in range(number)]
+    )
+    told = timeline.entries(email, EVERYTHING)
+    attempts = [entry.event.attempt for entry in told]
+    assert attempts == [*range(number)] if not left_out else [*range(50), *range(number - 450, number)]
+    assert [entry.left_out for entry in told if entry.left_out] == ([left_out] if left_out else [])
+    assert all(entry.left_out == 0 or entry.event.attempt == number - 450 for entry in told)
+
+
+def _values(event: EmailMessageEvent) -> dict[str, object]:
+    names = ("email_message", "kind", "source", "outcome", "status")
+    return {name: getattr(event, name) for name in names} | {"previous_status": event.status}

@@ -13,6 +13,7 @@ from django_govuk_notify_outbox import wording
 from django_govuk_notify_outbox.management import outbox
 from django_govuk_notify_outbox.management.outbox import OutboxCommand, Report
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, email_rows
+from django_govuk_notify_outbox.states import parts_that_need_attention
 
 _HEAD = ("Email", "Status", "Created", "Attempts", "Last error", "Next step")
 
@@ -32,7 +33,8 @@ class Command(OutboxCommand):
         """List them, the newest first."""
         limit = options["limit"]
         errors = EmailMessageEvent.objects.filter(email_message=OuterRef("pk")).exclude(exception="")
-        newest = email_rows().needs_attention().without_contents().order_by("-created_at", "-pk")
+        found = email_rows().first_of(parts_that_need_attention(), limit + 1)
+        newest = found.without_contents().order_by("-created_at", "-pk")
         emails: list[Any] = list(newest.annotate(error=Subquery(errors.order_by("-pk").values("pk")[:1]))[: limit + 1])
         listed = emails[:limit]
         events = EmailMessageEvent.objects.using(newest.db).in_bulk([each.error for each in listed if each.error])

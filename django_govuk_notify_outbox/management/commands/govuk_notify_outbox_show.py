@@ -67,6 +67,8 @@ def _facts(email: EmailMessage, sight: Sight) -> Iterator[str]:
 def _story(email: EmailMessage, sight: Sight, story: Sequence[Entry]) -> Iterator[str]:
     yield f"{outbox.moment(email.created_at)}  Created."
     for entry in story:
+        if entry.left_out:
+            yield f"… {entry.left_out} more …"
         yield f"{outbox.moment(entry.event.created_at)}  {entry.sentence}{_details(entry.event)}"
     yield ""
     yield f"Times are those of {timezone.get_current_timezone_name()}."
