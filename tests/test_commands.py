@@ -18,7 +18,7 @@ from django.db import OperationalError, connection
 from pytest_django import Settings
 
 import django_govuk_notify_outbox
-from django_govuk_notify_outbox import delivery, holds, sync
+from django_govuk_notify_outbox import delivery, holds, sync, timeline
 from django_govuk_notify_outbox.models import EmailMessage, EmailMessageEvent, Hold
 from django_govuk_notify_outbox.sandbox import defaults
 from django_govuk_notify_outbox.sandbox.control import Sandbox
@@ -209,6 +209,23 @@ def test_an_emails_story_is_told_in_order(clock: Clock, sandbox: Sandbox) -> Non
         "",
         "Times are those of Europe/London.",
     ]
+
+
+def test_a_very_long_story_is_told_by_its_ends(clock: Clock, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "FIRST", 1)
+    monkeypatch.setattr(timeline, "NEWEST", 1)
+    sandbox.add_fault(**SERVER_ERROR)
+    email = new_email()
+    delivery.deliver(email.pk)
+    clock.move(5)
+    sync.run()
+    assert email.events.count() == 3
+    _, lines = ran("show", email.pk)
+    created, first, between, newest = [line for line in lines if re.match("2026|…", line)]
+    assert created.endswith("Created.")
+    assert "Attempt 1: no clear answer" in first
+    assert between == "… 1 more …"
+    assert "Attempt 2: Notify accepted it." in newest
 
 
 def test_an_emails_story_is_told_as_json(clock: Clock, make_email: MakeEmail) -> None:
