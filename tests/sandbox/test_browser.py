@@ -257,9 +257,9 @@ def test_mistake_in_the_form_is_where_the_focus_goes(open_page: Open) -> None:
     page.get_by_role("button", name="Add this fault").click()
 
     page.get_by_role("alert").filter(has_text="There is a problem").wait_for()
-    assert page.evaluate("document.activeElement.id") == "errors"
+    page.wait_for_function("document.activeElement.id === 'errors'")
     page.get_by_role("link", name="Select what goes wrong").click()
-    assert page.evaluate("document.activeElement.id") == "kind-slow"
+    page.wait_for_function("document.activeElement.id === 'kind-slow'")
     assert page.title().startswith("Error: Faults")
 
 
