@@ -21,7 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from django_govuk_notify_outbox import operations, wording
-from django_govuk_notify_outbox.models import MAX_ID_LENGTH, EmailMessage, EmailMessageQuerySet
+from django_govuk_notify_outbox.models import EmailMessage, EmailMessageQuerySet
 from django_govuk_notify_outbox.operations import Operation, Prospect, Result
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class OperationsAdmin(_Admin):
         if not is_post:
             return self.confirmation(request, wish, pks)
         known = self._seen(request, pks)
-        person = request.user.get_username()[:MAX_ID_LENGTH]
+        person = request.user.get_username()
         results = operations.perform(wish, [pk for pk in pks if pk in known], person=person)
         results += [Result(pk, is_done=False, text="There is no such email.") for pk in pks if pk not in known]
         self._report(request, wish, results)

@@ -278,3 +278,16 @@ def test_the_list_works_without_time_zones(admin_client: Client, make_email: Mak
 def test_nothing_is_asked_for_errors_where_nothing_is_listed(admin_client: Client) -> None:
     assert admin_paging.newest_errors([]) == {}
     assert listed(admin_client) == []
+
+
+@pytest.mark.parametrize("state", sorted(admin_filters.PARTS))
+def test_of_a_state_of_several_parts_each_is_read_by_itself_and_the_list_from_those_alone(
+    admin_client: Client, make_email: MakeEmail, state: str
+) -> None:
+    for status in Status:
+        make_email(status)
+    in_order = [sql for sql in statements(admin_client, state=state) if re.search(r"ORDER BY .*created_at", sql)]
+    assert in_order
+    # Whatever is put in the order of creation is either one status, or what was found before
+    for sql in in_order:
+        assert re.search(r"""["`]id["`] IN \(|["`]status["`] DESC, """, sql)

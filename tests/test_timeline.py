@@ -76,19 +76,23 @@ def test_of_very_much_the_beginning_and_the_end_are_told_and_how_much_is_left_ou
     make_email: MakeEmail, number: int, left_out: int
 ) -> None:
     email = make_email()
-    happened = EmailMessageEvent(
-        email_message=email, kind=Kind.ATTEMPT, source=Source.SENDING, outcome=Outcome.LIMITED, status=email.status
-    )
     EmailMessageEvent.objects.bulk_create(
-        [EmailMessageEvent(**{**_values(happened), "attempt": attempt}) for attempt in range(number)]
+        EmailMessageEvent(
+            email_message=email,
+            kind=Kind.ATTEMPT,
+            source=Source.SENDING,
+            outcome=Outcome.LIMITED,
+            attempt=attempt,
+            status=email.status,
+            previous_status=email.status,
+        )
+        for attempt in range(number)
     )
     told = timeline.entries(email, EVERYTHING)
-    attempts = [entry.event.attempt for entry in told]
-    assert attempts == [*range(number)] if not left_out else [*range(50), *range(number - 450, number)]
-    assert [entry.left_out for entry in told if entry.left_out] == ([left_out] if left_out else [])
-    assert all(entry.left_out == 0 or entry.event.attempt == number - 450 for entry in told)
-
-
-def _values(event: EmailMessageEvent) -> dict[str, object]:
-    names = ("email_message", "kind", "source", "outcome", "status")
-    return {name: getattr(event, name) for name in names} | {"previous_status": event.status}
+    assert [entry.event.attempt for entry in told] == [
+        *range(50 if left_out else number - 450),
+        *range(number - 450, number),
+    ]
+    # It is said right before the first of the newest
+    expected = [(number - 450, left_out)] if left_out else []
+    assert [(entry.event.attempt, entry.left_out) for entry in told if entry.left_out] == expected
