@@ -22,7 +22,7 @@ from django_govuk_notify_outbox.models import (
     write_database,
 )
 from django_govuk_notify_outbox.outcomes import Exchange
-from django_govuk_notify_outbox.statuses import Status
+from django_govuk_notify_outbox.statuses import FAILED_AT_NOTIFY, Status
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +34,6 @@ Source = EmailMessageEvent.Source
 _RETRIES = {Outcome.TRY_LATER, Outcome.LIMITED, Outcome.UNCLEAR, Outcome.NO_ANSWER}
 #: What an engineer on call would want to see even when all is well with the rest.
 _WARNINGS = _RETRIES | {Outcome.NOT_FOUND}
-_FAILURES_AT_NOTIFY = {
-    Status.NOTIFY_TEMPORARY_FAILURE,
-    Status.NOTIFY_TECHNICAL_FAILURE,
-    Status.NOTIFY_PERMANENT_FAILURE,
-}
 
 
 #: The exception that tells of a setting that is missing or malformed.
@@ -172,6 +167,6 @@ def _level(event: EmailMessageEvent, cause: Cause | None) -> int:
         return logging.INFO
     if event.status == Status.FAILED_SEND_TO_NOTIFY or event.outcome == Outcome.ACCEPTED_AGAIN or cause:
         return logging.ERROR
-    if event.outcome in _WARNINGS or event.status in _FAILURES_AT_NOTIFY:
+    if event.outcome in _WARNINGS or event.status in FAILED_AT_NOTIFY:
         return logging.WARNING
     return logging.INFO

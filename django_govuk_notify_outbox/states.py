@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from django_govuk_notify_outbox.statuses import TO_SEND, TO_TRACK, Status
+from django_govuk_notify_outbox.statuses import FAILED_AT_NOTIFY, TO_SEND, TO_TRACK, Status
 
 _Row_co = TypeVar("_Row_co", bound=models.Model, covariant=True)
 
@@ -23,8 +23,7 @@ FAILED_LATELY = dt.timedelta(days=7)
 #: So much later than it should have been is too late for an email's next step. A busy sync may be a little behind.
 TOO_LATE = dt.timedelta(seconds=300)
 
-_AT_NOTIFY = {Status.NOTIFY_TEMPORARY_FAILURE, Status.NOTIFY_TECHNICAL_FAILURE, Status.NOTIFY_PERMANENT_FAILURE}
-_FAILURES = {Status.FAILED_SEND_TO_NOTIFY} | _AT_NOTIFY
+_FAILURES = {Status.FAILED_SEND_TO_NOTIFY} | FAILED_AT_NOTIFY
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def parts_on_its_way() -> list[Part]:
 
 def parts_failed_at_notify() -> list[Part]:
     """The parts of ``failed_at_notify()``: each failure."""
-    return [_in_status(each) for each in sorted(_AT_NOTIFY)]
+    return [_in_status(each) for each in sorted(FAILED_AT_NOTIFY)]
 
 
 def parts_overdue() -> list[Part]:
@@ -106,7 +105,7 @@ class ByState(models.QuerySet[_Row_co]):
 
     def failed_at_notify(self) -> Self:
         """Those that Notify took and could not deliver."""
-        return self.filter(status__in=sorted(_AT_NOTIFY))
+        return self.filter(status__in=sorted(FAILED_AT_NOTIFY))
 
     def overdue(self) -> Self:
         """Those whose next step should have been taken by now."""

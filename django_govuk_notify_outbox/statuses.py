@@ -49,6 +49,10 @@ TO_TRACK = frozenset({Status.SENT_TO_NOTIFY, Status.NOTIFY_CREATED, Status.NOTIF
 #: Nothing happens to these any more.
 FINAL = frozenset(Status) - TO_SEND - TO_TRACK
 
+#: Notify had these and could not deliver them.
+FAILED_AT_NOTIFY = frozenset(
+    {Status.NOTIFY_TEMPORARY_FAILURE, Status.NOTIFY_TECHNICAL_FAILURE, Status.NOTIFY_PERMANENT_FAILURE}
+)
 #: Notify does not have these, or has given them up for a reason that may pass: a person may have them sent again.
 SENDABLE_AGAIN = frozenset(
     {Status.FAILED_SEND_TO_NOTIFY, Status.NOTIFY_TEMPORARY_FAILURE, Status.NOTIFY_TECHNICAL_FAILURE}
